@@ -1,0 +1,2 @@
+-- Rows of one frame.
+copy {table} ({columns}) from stdin

@@ -1,0 +1,2 @@
+-- How many clients the platform has.
+select count(*) from clients

@@ -1,0 +1,55 @@
+"""Which rows a model learns from and which test it. In every mode the last rows of an order are the test rows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .errors import BadData, PgmlError
+
+SAMPLINGS = ("random", "last", "stratified")
+
+# Parts into which the labels of a regression are cut, so that train and test rows cover the same range.
+LABEL_PARTS = 10
+
+
+def rows_to_test(rows: int, test_size: float) -> int:
+    """How many rows are tested on: up to 1 a share of the rows, rounded; above 1 a number of rows, cut."""
+    if not test_size > 0:
+        raise PgmlError(f"test_size must be above 0 (a share up to 1, or a number of rows), got {test_size:g}")
+    count = math.floor(rows * test_size + 0.5) if test_size <= 1 else int(test_size)
+    if count == 0:
+        raise BadData(f"test_size {test_size:g} of {rows} rows leaves no row to test on")
+    if count >= rows:
+        raise BadData(f"test_size {test_size:g} of {rows} rows leaves no row to train on")
+    return count
+
+
+def split(labels: np.ndarray, test_size: float, sampling: str, task: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers of the training and of the test rows, each ascending. The same input and seed give the same rows."""
+    rows = len(labels)
+    tested = rows_to_test(rows, test_size)
+    if sampling == "last":
+        order = np.arange(rows)
+    else:
+        # RandomState and not Generator: its streams are promised to stay the same in later releases of numpy.
+        shuffled = np.random.RandomState(seed).permutation(rows)
+        order = shuffled if sampling == "random" else shuffled[_stratified_order(labels[shuffled], task)]
+    return np.sort(order[: rows - tested]), np.sort(order[rows - tested :])
+
+
+def _stratified_order(labels: np.ndarray, task: str) -> np.ndarray:
+    """An order of which every tail has each stratum in its share: each row stands at its stratum's own quantile."""
+    rows = len(labels)
+    by_label = np.argsort(labels, kind="stable")
+    if task == "classification":
+        strata = np.unique(labels, return_inverse=True)[1]
+    else:
+        strata = np.empty(rows, dtype=np.int64)
+        strata[by_label] = np.arange(rows) * LABEL_PARTS // rows
+    sizes = np.bincount(strata)
+    grouped = np.argsort(strata, kind="stable")
+    rank = np.empty(rows, dtype=np.int64)
+    rank[grouped] = np.arange(rows) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.argsort((rank + 0.5) / sizes[strata], kind="stable")

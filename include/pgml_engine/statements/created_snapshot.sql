@@ -1,0 +1,2 @@
+-- The snapshot that this session has just inserted.
+select pg_catalog.currval('pgml.snapshots_id_seq') as id

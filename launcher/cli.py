@@ -1,0 +1,302 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from launcher import airflow, clusters, engine, nightly, processes, report, setup
+from launcher import instance as instances
+from launcher.errors import LauncherError
+from launcher.instance import Instance
+from launcher.progress import Progress
+from launcher.system import CHECKOUT, postgres_bin, server_user
+
+app = typer.Typer(
+    name="foresight",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Machine-learning models for every client, trained inside PostgreSQL, every night.",
+)
+console = Console()
+errors = Console(stderr=True)
+
+InstanceName = Annotated[
+    str | None,
+    typer.Option("--instance", help="Which instance; the one of the last run unless named.", show_default=False),
+]
+
+
+def chosen(name: str | None) -> Instance:
+    return instances.load(name or instances.latest())
+
+
+@app.command()
+def run(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of CSV exports (one project = one client) instead of the demo data.",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Retrain models whose data has not changed.")] = False,
+    instance: Annotated[
+        str | None,
+        typer.Option(help="A name for the instance: `demo`, or made from the folder's name.", show_default=False),
+    ] = None,
+) -> None:
+    """Set everything up and run every client's nightly.
+
+    Shows what came out. The services stay up; `stop` ends them.
+    """
+    progress = Progress(console, _began())
+    progress.seconds |= _bootstrap_seconds()
+    one = instances.load_or_create(instance or instances.name_for(data), data)
+    with instances.locked(one):
+        try:
+            night = setup.whole(one, progress, force=force)
+        finally:
+            progress.close()
+    instances.remember_as_latest(one)
+    result = report.read(one)
+    console.print(progress.table())
+    console.print(report.table(result))
+    for line in report.remarks(result):
+        console.print(line, markup=False, highlight=False)
+    console.print(
+        f"\nThe UI: {airflow.base_url(one)}  login: {airflow.ADMIN}  password: {one.secrets['airflow_admin']}\n"
+        "./foresight stop ends the services, ./foresight report shows this table again.",
+        markup=False,
+        highlight=False,
+    )
+    if night.failed_tasks:
+        errors.print(f"Failed: {', '.join(night.failed_tasks)}. The UI has their logs.", markup=False, highlight=False)
+        raise typer.Exit(1)
+
+
+@app.command("report")
+def show_report(
+    instance: InstanceName = None,
+    json: Annotated[bool, typer.Option("--json", help="Last, one line of JSON with the totals.")] = False,
+) -> None:
+    """The last nightly of every client."""
+    result = report.read(chosen(instance))
+    console.print(report.table(result))
+    for line in report.remarks(result):
+        console.print(line, markup=False, highlight=False)
+    if json:
+        print(report.as_json(result), flush=True)
+
+
+@app.command()
+def status() -> None:
+    """What runs, instance by instance."""
+    found = instances.names()
+    if not found:
+        console.print("No instance yet: ./foresight run makes one.")
+    for name in found:
+        one = instances.load(name)
+        console.print(
+            f"{name}: {one.data or 'demo data'}  ({one.folder})", markup=False, highlight=False, soft_wrap=True
+        )
+        for cluster in clusters.of(one).all():
+            state = f"up, 127.0.0.1:{cluster.port}" if cluster.running else "stopped"
+            console.print(f"  {cluster.name:<14}{state}", highlight=False)
+        for service in airflow.services(one):
+            state = "stopped"
+            if service.running:
+                state = f"up, {airflow.base_url(one)}" if service.name == "api-server" else "up"
+            console.print(f"  {service.name:<14}{state}", highlight=False)
+
+
+@app.command()
+def logs(
+    component: Annotated[
+        str | None,
+        typer.Argument(help="scheduler, api-server, dag-processor, triggerer, primary, replica or metadata."),
+    ] = None,
+    instance: InstanceName = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as the log grows; Ctrl-C ends it.")] = False,
+) -> None:
+    """The end of a component's log, or the list of logs."""
+    one = chosen(instance)
+    files = {cluster.name: cluster.log for cluster in clusters.of(one).all()}
+    files |= {service.name: service.log for service in airflow.services(one)}
+    if component is None:
+        for name, path in files.items():
+            console.print(f"{name:<14}{path}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{'tasks':<14}{one.logs / 'tasks'}", markup=False, highlight=False, soft_wrap=True)
+        return
+    if component not in files:
+        raise LauncherError(f"there is no component '{component}': choose one of {', '.join(files)}")
+    print(processes.tail(files[component], lines), flush=True)
+    if follow:
+        os.execvp("tail", ["tail", "--follow=name", "--lines=0", str(files[component])])
+
+
+@app.command()
+def stop(instance: InstanceName = None) -> None:
+    """End every server and service; the data stay.
+
+    Of all instances, unless one is named.
+    """
+    for name in [instance] if instance else instances.names():
+        one = instances.load(name)
+        with instances.locked(one):
+            started = time.monotonic()
+            setup.stop(one)
+        console.print(f"{name}: stopped in {time.monotonic() - started:.1f} s", highlight=False)
+
+
+@app.command()
+def clean(
+    instance: InstanceName = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it. Without this it is only told what would be lost.")] = False,
+) -> None:
+    """Destroy an instance: its databases, models, logs and passwords."""
+    one = chosen(instance)
+    if not yes:
+        console.print(
+            f"Would stop instance '{one.name}' ({one.data or 'demo data'}) and delete {one.folder} with its databases, "
+            "models and logs. Add --yes to do it.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        return
+    with instances.locked(one):
+        setup.stop(one)
+        instances.destroy(one)
+    console.print(f"{one.name}: destroyed", highlight=False)
+
+
+@app.command()
+def trigger(
+    client: Annotated[str, typer.Argument(help="The client's key, as in the name of its DAG: nightly__<client>.")],
+    models: Annotated[
+        str | None, typer.Option(help="Only these models, with commas between.", show_default=False)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Train and judge, but promote and write nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Retrain models whose data has not changed.")] = False,
+    as_of: Annotated[
+        str | None, typer.Option(help="As if it were this moment (UTC), e.g. 2024-05-31T00:00:00.", show_default=False)
+    ] = None,
+    instance: InstanceName = None,
+) -> None:
+    """One client's nightly now, watched to its end.
+
+    The services must be up.
+    """
+    one = chosen(instance)
+    if not airflow.service(one, "api-server").running:
+        raise LauncherError(f"the services of '{one.name}' are not up: start them with ./foresight run")
+    progress = Progress(console)
+    api = airflow.Api(one)
+    api.wait_for_dags({nightly.dag_id(client)}, patience=5)
+    conf = nightly.parameters(models=models, dry_run=dry_run, force=force, as_of=as_of)
+    run_id = nightly.trigger(api, [client], conf)
+    progress.say(f"{nightly.dag_id(client)} {run_id}")
+    night = nightly.follow(api, run_id, [client], progress)
+    result = report.read(one, [client])
+    console.print(report.table(result))
+    for line in report.remarks(result):
+        console.print(line, markup=False, highlight=False)
+    if night.failed_tasks:
+        errors.print(f"Failed: {', '.join(night.failed_tasks)}", markup=False, highlight=False)
+        raise typer.Exit(1)
+
+
+@app.command(
+    "test",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def run_tests(
+    context: typer.Context,
+    everything: Annotated[bool, typer.Option("--all", help="The long suites too.")] = False,
+) -> None:
+    """Run the project's tests.
+
+    What follows goes to pytest: ./foresight test -k gates -x
+    """
+    engine.install()
+    selection = [] if everything else ["-m", "not long"]
+    user = server_user()
+    environment = os.environ | {
+        "FORESIGHT_PG_BIN": str(postgres_bin()),
+        "FORESIGHT_ENGINE_VENV": str(instances.engine_environment()),
+        "FORESIGHT_OS_USER": user.name,
+    }
+    command = [sys.executable, "-m", "pytest", *selection, *context.args]
+    raise typer.Exit(subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode)
+
+
+@app.command("env")
+def environment(instance: InstanceName = None) -> None:
+    """Shell lines to work by hand: airflow, psql.
+
+    eval "$(./foresight env)"; psql "$FORESIGHT_PRIMARY"; airflow dags list
+    """
+    one = chosen(instance)
+    servers = clusters.of(one)
+    variables = airflow.settings(one) | {
+        "FORESIGHT_PRIMARY": servers.primary.conninfo(setup.PLATFORM),
+        "FORESIGHT_REPLICA": servers.replica.conninfo(setup.PLATFORM),
+    }
+    for name, value in variables.items():
+        print(f"export {name}={shlex.quote(value)}")
+    programs = f"{Path(sys.executable).parent}:{servers.primary.bin}"
+    print(f'export PATH={shlex.quote(programs)}:"$PATH"')
+
+
+def _bootstrap_seconds() -> dict[str, float]:
+    """What the shell part took, from the moments that it left."""
+    moments = [float(one) for one in os.environ.get("FORESIGHT_BOOTSTRAP_SECONDS", "").split()]
+    if len(moments) != 3:
+        return {}
+    return {"packages": moments[1] - moments[0], "environments": moments[2] - moments[1]}
+
+
+def _began() -> float | None:
+    moments = os.environ.get("FORESIGHT_BOOTSTRAP_SECONDS", "").split()
+    return float(moments[0]) if moments else None
+
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(BaseException):
+    """Ctrl-C, or a signal that means the same. (KeyboardInterrupt itself is Typer's to report.)"""
+
+
+def main() -> None:
+    def interrupted(number: int, _: object) -> None:
+        for one in ENDING:
+            signal.signal(one, signal.SIG_IGN)  # a second Ctrl-C must not cut short what the first one began
+        errors.print("foresight: stopping what this command had started ...", markup=False)
+        raise Interrupted
+
+    for one in ENDING:
+        signal.signal(one, interrupted)
+    try:
+        app(prog_name="./foresight")
+    except LauncherError as error:
+        errors.print(f"foresight: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except Interrupted:
+        errors.print("foresight: interrupted", markup=False)
+        sys.exit(130)

@@ -1,0 +1,152 @@
+"""What the last nightly did: read from the primary alone, shown as a table and as one line of JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from rich.table import Table
+
+from launcher import clusters
+from launcher.errors import LauncherError
+from launcher.instance import Instance
+from launcher.system import CHECKOUT
+
+DECISIONS = {"promote": "promoted", "keep": "champion kept", "demote": "champion replaced"}
+
+COLUMNS = {
+    "client": "left",
+    "model": "left",
+    "rows": "right",
+    "removed by filter": "left",
+    "rung": "left",
+    "error": "right",
+    "simple rung's": "right",
+    "verdict": "left",
+    "predictions": "right",
+    "seconds": "right",
+}
+
+STATEMENTS = CHECKOUT / "sql" / "statements" / "report"
+
+
+@dataclass(frozen=True)
+class Report:
+    """`runs`: one row per client. `models`: one row per client and model."""
+
+    runs: list[dict[str, Any]]
+    models: list[dict[str, Any]]
+
+
+def _query(instance: Instance, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    primary = clusters.of(instance).primary
+    if not primary.running:
+        raise LauncherError(f"the primary of '{instance.name}' is stopped: ./foresight run starts it")
+    with psycopg.connect(primary.conninfo("platform"), row_factory=dict_row) as connection:
+        return connection.execute((STATEMENTS / f"{name}.sql").read_bytes(), parameters).fetchall()
+
+
+def active_clients(instance: Instance) -> list[str]:
+    return [row["slug"] for row in _query(instance, "active_clients", {})]
+
+
+def read(instance: Instance, slugs: Sequence[str] | None = None) -> Report:
+    wanted = {"slugs": list(slugs) if slugs is not None else None}
+    return Report(_query(instance, "runs", wanted), _query(instance, "models", wanted))
+
+
+def verdict(model: dict[str, Any]) -> str:
+    """What happened to the model, in a few words."""
+    served = f"served by {model['served_by']}" if model["served_by"] else "nothing serves"
+    status = model["status"]
+    if status is None or status == "unchanged":
+        return f"unchanged, {served}"
+    if status == "trained" and model["decision"]:
+        return f"{DECISIONS[model['decision']]}, {served}"
+    return f"{status.replace('_', ' ')}, {served}"
+
+
+def removed(model: dict[str, Any]) -> str:
+    """Rows that each filter took out, the greediest first."""
+    counts = Counter({name: count for name, count in (model["rows_removed"] or {}).items() if count})
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common()) or "–"
+
+
+def number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def table(report: Report) -> Table:
+    """The result, one line per client and model."""
+    shown = Table(title="Result", title_justify="left")
+    for heading, justify in COLUMNS.items():
+        shown.add_column(heading, justify=justify, overflow="fold")
+    before = None
+    for model in report.models:
+        rows = (model["rows_train"] or 0) + (model["rows_test"] or 0)
+        error, simple = errors(model)
+        shown.add_row(
+            model["slug"] if model["slug"] != before else "",
+            model["model"],
+            str(rows) if model["rows_train"] is not None else "–",
+            removed(model),
+            model["trained_rung"] or "–",
+            number(error),
+            number(simple),
+            verdict(model),
+            str(model["predictions_written"]),
+            f"{model['seconds']:.1f}" if model["seconds"] is not None else "–",
+        )
+        before = model["slug"]
+    return shown
+
+
+def errors(model: dict[str, Any]) -> tuple[float | None, float | None]:
+    """The new model's error and the simple rung's on the same later rows."""
+    scores = model["scores"] or {}
+    return _score(scores, "challenger"), _score(scores, "simple")
+
+
+def _score(scores: dict[str, Any], who: str) -> float | None:
+    entry = scores.get(who)
+    return entry.get("error") if isinstance(entry, dict) else entry
+
+
+def remarks(report: Report) -> list[str]:
+    """Why: the gate's sentences, the reasons of what did not train, and what failed."""
+    lines = [
+        f"{model['slug']}/{model['model']}: {model['sentence'] or model['reason']}"
+        for model in report.models
+        if model["sentence"] or model["reason"]
+    ]
+    for run in report.runs:
+        if run["run_id"] is None:
+            lines.append(f"{run['slug']}: no nightly yet")
+        elif run["failed_tasks"]:
+            lines.append(f"{run['slug']}: failed in {', '.join(run['failed_tasks'])}")
+        elif not run["ml_predictions_enabled"]:
+            lines.append(f"{run['slug']}: ml_predictions_enabled is false, so no prediction is written")
+    return lines
+
+
+def totals(report: Report) -> dict[str, Any]:
+    served = Counter(model["served_by"] for model in report.models if model["served_by"])
+    trained = sum(model["status"] == "trained" for model in report.models)
+    return {
+        "clients": len(report.runs),
+        "models": len(report.models),
+        "trained": trained,
+        "skipped": len(report.models) - trained,
+        "served_by_rung": dict(sorted(served.items())),
+        "predictions_written": sum(model["predictions_written"] for model in report.models),
+        "failed_tasks": sum(len(run["failed_tasks"] or []) for run in report.runs),
+    }
+
+
+def as_json(report: Report) -> str:
+    return json.dumps(totals(report))

@@ -1,0 +1,11 @@
+create or replace view ml.pull_requests_enriched with (security_invoker = true) as
+select
+    p.*,
+    rework.value as ml_rework_probability,
+    rework.grade as ml_risk_level,
+    rework.rung as ml_rework_rung,
+    rework.as_of as ml_rework_as_of
+from public.pull_requests as p
+left join ml.pull_request_predictions as rework
+    on rework.client_id = p.client_id and rework.pull_request_id = p.id and rework.model = 'rework';
+grant select on ml.pull_requests_enriched to foresight_reader;

@@ -1,0 +1,5 @@
+-- Whose nightlies there are.
+select slug
+from ml.clients
+where active
+order by slug

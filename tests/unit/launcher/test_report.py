@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from rich.console import Console
+
+from launcher import report
+from launcher.report import Report
+
+TRAINED = {
+    "slug": "acme",
+    "model": "complexity",
+    "status": "trained",
+    "reason": None,
+    "trained_rung": "boosted",
+    "rows_train": 800,
+    "rows_test": 200,
+    "rows_removed": {"no points": 40, "over the cap": 3, "too old": 0},
+    "seconds": 1.25,
+    "passed": True,
+    "decision": "promote",
+    "scores": {"challenger": {"error": 1.234}, "simple": {"error": 2.345}},
+    "rows_judged": 200,
+    "sentence": "error 1.23 is below the rolling median's 2.35",
+    "served_by": "boosted",
+    "predictions_written": 70,
+}
+UNCHANGED = dict.fromkeys(TRAINED) | {
+    "slug": "beta",
+    "model": "rework",
+    "served_by": "linear",
+    "predictions_written": 5,
+}
+TOO_LITTLE = dict.fromkeys(TRAINED) | {
+    "slug": "tiny",
+    "model": "rework",
+    "status": "too_little_data",
+    "reason": "12 rows of 100",
+    "predictions_written": 0,
+}
+RUN = {"slug": "acme", "run_id": 1, "failed_tasks": [], "ml_predictions_enabled": True}
+
+
+def shown(*models: dict) -> str:
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(report.table(Report([RUN], list(models))))
+    return console.export_text()
+
+
+def test_a_line_says_what_the_model_came_to():
+    text = shown(TRAINED)
+    for part in (
+        "acme",
+        "complexity",
+        "1000",
+        "no points 40, over the cap 3",
+        "boosted",
+        "1.23",
+        "2.35",
+        "promoted",
+        "70",
+    ):
+        assert part in text
+    assert "too old" not in text
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (UNCHANGED, "unchanged, served by linear"),
+        (TOO_LITTLE, "too little data, nothing serves"),
+        (TRAINED | {"decision": "keep", "served_by": "recent"}, "champion kept, served by recent"),
+        (TRAINED | {"decision": "demote", "served_by": "recent"}, "champion replaced, served by recent"),
+        (TRAINED | {"decision": None, "passed": None}, "trained, served by boosted"),
+    ],
+)
+def test_the_verdict_says_what_serves(model, words):
+    assert report.verdict(model) == words
+
+
+def test_the_json_line_counts_the_last_nightly():
+    runs = [RUN, RUN | {"slug": "beta"}, RUN | {"slug": "tiny", "failed_tasks": ["train", "report"]}]
+    assert json.loads(report.as_json(Report(runs, [TRAINED, UNCHANGED, TOO_LITTLE]))) == {
+        "clients": 3,
+        "models": 3,
+        "trained": 1,
+        "skipped": 2,
+        "served_by_rung": {"boosted": 1, "linear": 1},
+        "predictions_written": 75,
+        "failed_tasks": 2,
+    }
+
+
+def test_the_reasons_are_told():
+    runs = [RUN, RUN | {"slug": "off", "ml_predictions_enabled": False}, RUN | {"slug": "new", "run_id": None}]
+    lines = report.remarks(Report(runs, [TRAINED, UNCHANGED, TOO_LITTLE]))
+    assert lines == [
+        "acme/complexity: error 1.23 is below the rolling median's 2.35",
+        "tiny/rework: 12 rows of 100",
+        "off: ml_predictions_enabled is false, so no prediction is written",
+        "new: no nightly yet",
+    ]
