@@ -27,6 +27,13 @@ create table ml.heartbeat (
 );
 insert into ml.heartbeat default values;
 
+-- Which state of a set of files (functions) this database has.
+create table ml.applied (
+    part text primary key,
+    digest text not null,
+    applied_at timestamptz not null default clock_timestamp()
+);
+
 create table ml.nightly_runs (
     run_id uuid primary key,
     client_id integer not null references ml.clients,

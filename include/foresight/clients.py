@@ -1,0 +1,57 @@
+"""A client: one row of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from include.foresight import names
+from include.foresight.database import Transaction
+from include.foresight.errors import UnknownClient
+
+
+@dataclass(frozen=True)
+class Client:
+    """`overrides`: by model, settings and bounds that differ from the spec's; by `checks`, thresholds of checks."""
+
+    client_id: int
+    slug: str
+    name: str
+    active: bool = True
+    ml_predictions_enabled: bool = True
+    schedule: str | None = None
+    time_zone: str = "UTC"
+    replica_conn_id: str = "foresight_replica"
+    clock: str = "wall"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    alert_emails: tuple[str, ...] = ()
+    alert_webhook_conn_id: str | None = None
+    provisioned: bool = False
+
+    @property
+    def role(self) -> str:
+        return names.client_role(self.client_id)
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Client:
+        values = {name: row[name] for name in cls.__dataclass_fields__ if name not in ("alert_emails", "provisioned")}
+        return cls(**values, alert_emails=tuple(row["alert_emails"]), provisioned=row["provisioned_at"] is not None)
+
+
+def read(fleet: Transaction, slug: str) -> Client:
+    """The active, provisioned client of that slug."""
+    row = fleet.one("clients/by_slug", {"slug": slug})
+    if row is None:
+        raise UnknownClient(f"the registry (ml.clients) has no client '{slug}'")
+    client = Client.of_row(row)
+    if not client.active:
+        raise UnknownClient(f"client '{slug}' is not active in the registry")
+    if not client.provisioned:
+        raise UnknownClient(f"client '{slug}' is not provisioned yet: the DAG sync_clients does that")
+    return client
+
+
+def read_active(fleet: Transaction) -> list[Client]:
+    """Every active client, provisioned or not, by slug."""
+    return [Client.of_row(row) for row in fleet.all("clients/active")]

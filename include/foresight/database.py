@@ -1,0 +1,113 @@
+"""Sessions and transactions. The login has no rights of its own: every transaction is some role's, to its end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from include.foresight import names
+from include.foresight.errors import ClientBusy
+from include.foresight.sql import statement
+
+PRIMARY = "foresight_primary"
+REPLICA = "foresight_replica"
+
+Values = Mapping[str, Any] | None
+Hole = sql.Composable | str
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """One open transaction of one role."""
+
+    connection: psycopg.Connection
+
+    def run(self, path: str, values: Values = None, /, **holes: Hole) -> psycopg.Cursor:
+        """Run sql/statements/<path>.sql; the cursor gives rows as dicts."""
+        return self.execute(statement(path, **holes), values)
+
+    def execute(self, query: sql.Composable, values: Values = None) -> psycopg.Cursor:
+        return self.connection.cursor(row_factory=dict_row).execute(query, values)
+
+    def define(self, query: sql.Composable, values: Mapping[str, Any]) -> psycopg.Cursor:
+        """Run a statement that defines something from values (`create table as`): the server takes no parameters there,
+        so the driver quotes them into the text."""
+        return psycopg.ClientCursor(self.connection, row_factory=dict_row).execute(query, values)
+
+    def one(self, path: str, values: Values = None, /, **holes: Hole) -> dict[str, Any] | None:
+        return self.run(path, values, **holes).fetchone()
+
+    def all(self, path: str, values: Values = None, /, **holes: Hole) -> list[dict[str, Any]]:
+        return self.run(path, values, **holes).fetchall()
+
+
+Opened = contextlib.AbstractContextManager[Transaction]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A connection of the application's login, in autocommit: transactions are opened by name of their role."""
+
+    connection: psycopg.Connection
+
+    @contextlib.contextmanager
+    def transaction(
+        self, role: str, *, search_path: Sequence[str] = (), timeout: float | None = None
+    ) -> Iterator[Transaction]:
+        """A transaction as `role`. `timeout`: seconds that one statement may take on the server."""
+        with self.connection.transaction():
+            self._set("role", role)
+            if search_path:
+                self._set("search_path", *search_path)
+            if timeout is not None:
+                self._set("statement_timeout", f"{int(timeout * 1000)}ms")
+            yield Transaction(self.connection)
+
+    def as_client(
+        self, client_id: int, *, timeout: float | None = None
+    ) -> contextlib.AbstractContextManager[Transaction]:
+        """A transaction of the client's role. Its own schema comes first, so a statement need not know its name."""
+        path = (names.client_schema(client_id), "ml", "public")
+        return self.transaction(names.client_role(client_id), search_path=path, timeout=timeout)
+
+    def as_fleet(self) -> Opened:
+        return self.transaction(names.FLEET)
+
+    def _set(self, name: str, *values: str) -> None:
+        joined = sql.SQL(", ").join(map(sql.Literal, values))
+        self.connection.execute(sql.SQL("set local {} to {}").format(sql.Identifier(name), joined))
+
+
+@dataclass(frozen=True)
+class Databases:
+    """Opens sessions by the name of their Airflow connection. `connect` gives a new psycopg connection each time."""
+
+    connect: Callable[[str], psycopg.Connection]
+
+    @contextlib.contextmanager
+    def session(self, conn_id: str) -> Iterator[Session]:
+        connection = self.connect(conn_id)
+        try:
+            connection.autocommit = True
+            # Notices of a PostgresML server print values of rows; nothing in a log may.
+            connection.execute("set client_min_messages to warning")
+            yield Session(connection)
+        finally:
+            connection.close()
+
+    def primary(self) -> contextlib.AbstractContextManager[Session]:
+        return self.session(PRIMARY)
+
+    @contextlib.contextmanager
+    def locked(self, client_id: int) -> Iterator[Session]:
+        """A session on the primary that holds the client's lock. It ends with the session, however that ends."""
+        with self.primary() as session:
+            if not session.connection.execute(statement("database/try_lock"), {"client_id": client_id}).fetchone()[0]:
+                raise ClientBusy(f"client {client_id}: another run holds its lock; wait for that run to end")
+            yield session

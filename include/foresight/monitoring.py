@@ -1,0 +1,81 @@
+"""Health of what serves: does the model still give the answer that it gave?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psycopg
+
+from include.foresight import champions, features, pgml
+from include.foresight.champions import Champion
+from include.foresight.database import Databases, Session
+from include.foresight.model_specs import ModelSpec
+from include.foresight.runs import Run
+
+HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
+
+
+@dataclass(frozen=True)
+class Health:
+    model: str
+    status: str
+    reason: str
+
+
+def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Health]:
+    """Look at every model of the client, and write down what was found."""
+    client = run.client
+    with databases.primary() as primary, databases.session(client.replica_conn_id) as replica:
+        with primary.as_client(client.client_id) as tx:
+            serving = champions.read(tx, client.client_id)
+        found = [_health(primary, replica, run, spec, serving.get(spec.model)) for spec in specs]
+        with primary.as_client(client.client_id) as tx:
+            for health in found:
+                champion = serving.get(health.model)
+                tx.run(
+                    "monitoring/record",
+                    run.values
+                    | asdict(health)
+                    | {
+                        "rung": champion.rung if champion else None,
+                        "model_uuid": champion.model_uuid if champion else None,
+                    },
+                )
+    return found
+
+
+def _health(primary: Session, replica: Session, run: Run, spec: ModelSpec, champion: Champion | None) -> Health:
+    if champion is None:
+        return Health(spec.model, UNHEALTHY, "nothing serves: no night has come through yet")
+    if champion.pgml_model_id is None:
+        return Health(spec.model, DEGRADED, f"{spec.simple_name} serves, no model does")
+    with primary.as_client(run.client.client_id) as tx:
+        row = tx.one("monitoring/recent_answer", {"client_id": run.client.client_id, "model_uuid": champion.model_uuid})
+    try:
+        with replica.as_client(run.client.client_id) as tx:
+            if champion.pgml_model_id not in pgml.existing(tx, [champion.pgml_model_id]):
+                return Health(spec.model, UNHEALTHY, f"model {champion.model_uuid} is missing on its replica")
+            if row is None:
+                return Health(spec.model, HEALTHY, "the model is there; it has had nothing to answer yet")
+            values = list(_features(row["input_features"], row["feature_names"]))
+            given = pgml.answer(tx, features.scale(spec), champion.pgml_model_id, values)
+    except psycopg.Error as error:
+        if isinstance(error, psycopg.OperationalError):
+            raise
+        return Health(spec.model, UNHEALTHY, f"the model does not answer: {str(error).strip()}")
+    stored = row["prediction_value"]
+    if not math.isclose(given, stored, rel_tol=1e-5, abs_tol=1e-6):
+        return Health(
+            spec.model,
+            UNHEALTHY,
+            f"{spec.entity} {row['entity_id']} was answered with {stored:.6g}; the same features now give {given:.6g}",
+        )
+    return Health(spec.model, HEALTHY, f"answers {spec.entity} {row['entity_id']} as before")
+
+
+def _features(stored: dict[str, Any], names: Sequence[str]) -> list[float]:
+    """A logged row as the model takes it."""
+    return [float(stored[name]) for name in names]

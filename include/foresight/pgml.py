@@ -1,0 +1,193 @@
+"""The PostgresML SQL API as typed calls: the only caller of `pgml.*`. Valid on PostgresML 2.10 and on our own pgml.
+
+PostgresML is called defensively (docs/pgml-compatibility.md): one call per transaction and nothing after it that can
+fail, models by id, every argument cast, our own order of rows with `test_sampling => 'last'`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from include.foresight.database import Databases, Session, Transaction
+from include.foresight.errors import FitTimedOut
+from include.foresight.sql import statement
+
+# After this many seconds over its limit a fit that does not listen to a cancel is ended with its backend.
+GRACE = 10.0
+
+# PostgresML's own linear classification has no probabilities; scikit-learn's, behind this runtime, has.
+PYTHON = "python"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A stored model. `metrics` are pgml's own, on the last rows of the relation; `seconds` of the whole call."""
+
+    model_id: int
+    metrics: dict[str, Any]
+    seconds: float
+
+
+def train(
+    databases: Databases,
+    conn_id: str,
+    client_id: int,
+    *,
+    project: str,
+    task: str,
+    relation: str,
+    algorithm: str,
+    hyperparams: Mapping[str, Any],
+    test_rows: int,
+    limit: float,
+    session: Session,
+) -> Trained:
+    """Train on the relation (label in column `label`, training rows first) in `session`, as the client.
+
+    Raises FitTimedOut when it took longer than `limit` seconds, and what the server refused as psycopg.Error.
+    """
+    values = {
+        "project": project,
+        "task": task,
+        "relation": relation,
+        "algorithm": algorithm,
+        "hyperparams": Jsonb(dict(hyperparams)),
+        "test_size": float(test_rows),
+        "runtime": PYTHON if (task, algorithm) == ("classification", "linear") else None,
+    }
+    began = time.monotonic()
+    with Watch(databases, conn_id, session, limit + GRACE) as watch:
+        try:
+            with session.as_client(client_id, timeout=limit) as tx:
+                tx.run("pgml/train", values)
+        except (psycopg.errors.QueryCanceled, psycopg.OperationalError) as error:
+            if watch.ended or isinstance(error, psycopg.errors.QueryCanceled):
+                raise FitTimedOut(
+                    f"training of {project} with {algorithm} took longer than its limit of {limit:g} s and was ended"
+                ) from error
+            raise
+    seconds = time.monotonic() - began
+    with session.as_client(client_id) as tx:
+        row = tx.one("pgml/last_model")
+    return Trained(row["id"], row["metrics"] or {}, seconds)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a model answers: its task, and the scale on which it has learned its label."""
+
+    task: str
+    target: str
+
+    @property
+    def label(self) -> sql.SQL:
+        """The label of a training table as pgml learns it. Classes are whole numbers to PostgresML."""
+        return sql.SQL("label::integer") if self.task == "classification" else LEARNED[self.target]
+
+    @property
+    def answers(self) -> sql.SQL:
+        return sql.SQL("pgml.predict_proba" if self.task == "classification" else "pgml.predict_batch")
+
+    @property
+    def undone(self) -> sql.SQL:
+        """A column `answer` of the model on the scale that people read."""
+        return UNDONE[self.target]
+
+
+LEARNED = {"identity": sql.SQL("label"), "log1p": sql.SQL("ln(1 + label)")}
+UNDONE = {"identity": sql.SQL("answer"), "log1p": sql.SQL("greatest(exp(least(answer, 100)) - 1, 0)")}
+
+
+def predictions(tx: Transaction, scale: Scale, model_id: int, rows: str, features: Sequence[str]) -> list[float]:
+    """The model's values, or probabilities of 1, for the rows of a relation in the order of its column `position`."""
+    found = tx.all(
+        "pgml/predictions",
+        {"model_id": model_id},
+        answers=scale.answers,
+        undone=scale.undone,
+        rows=rows,
+        features=_listed(features),
+    )
+    return [row["value"] for row in found]
+
+
+def answer_scored(tx: Transaction, scale: Scale, model_id: int, features: Sequence[str]) -> None:
+    """Make the temporary table `answered` (entity_id, value) from the temporary table `scored`."""
+    tx.run(
+        "pgml/answer_scored",
+        {"model_id": model_id},
+        answers=scale.answers,
+        undone=scale.undone,
+        features=_listed(features),
+    )
+
+
+def answer(tx: Transaction, scale: Scale, model_id: int, features: Sequence[float]) -> float:
+    """One row, one value."""
+    values = {"model_id": model_id, "features": list(features)}
+    return tx.one("pgml/answer", values, answers=scale.answers, undone=scale.undone)["value"]
+
+
+def deploy(session: Session, client_id: int, model_id: int) -> None:
+    """Mark the model as deployed, for people who look at pgml.deployed_models. What is served does not depend on it."""
+    with session.as_client(client_id) as tx:
+        tx.run("pgml/deploy", {"model_id": model_id})
+
+
+def deployed(tx: Transaction, project: str) -> int | None:
+    row = tx.one("pgml/deployed", {"project": project})
+    return row["id"] if row else None
+
+
+def existing(tx: Transaction, model_ids: Sequence[int]) -> set[int]:
+    """Those of the models that are there and have been trained to the end."""
+    return {row["id"] for row in tx.all("pgml/existing", {"model_ids": list(model_ids)})}
+
+
+def forget(tx: Transaction, projects: Sequence[str], keep: Sequence[int], newest: int) -> int:
+    """Delete models of these projects but for `keep` and the newest few of each; how many."""
+    return tx.run("pgml/forget", {"projects": list(projects), "keep": list(keep), "newest": newest}).rowcount
+
+
+def version(tx: Transaction) -> str:
+    """PostgresML answers with its release alone; ours adds its own behind a plus sign."""
+    return tx.one("pgml/version")["version"]
+
+
+def is_ours(version: str) -> bool:
+    return "+pgml_engine" in version
+
+
+def _listed(features: Sequence[str]) -> sql.Composable:
+    return sql.SQL(", ").join(map(sql.Identifier, features))
+
+
+class Watch:
+    """Ends the backend of a session after some seconds, unless the body is left before."""
+
+    def __init__(self, databases: Databases, conn_id: str, session: Session, seconds: float) -> None:
+        self.ended = False
+        self._databases, self._conn_id = databases, conn_id
+        self._pid = session.connection.info.backend_pid
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def _end(self) -> None:
+        self.ended = True
+        with self._databases.session(self._conn_id) as other:
+            other.connection.execute(statement("pgml/terminate"), {"pid": self._pid})
+
+    def __enter__(self) -> Watch:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()

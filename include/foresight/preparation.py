@@ -1,0 +1,182 @@
+"""The first phase: wait for the replica, finish or undo what a crash left, and see whether there is anything new."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import logging
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from include.foresight import champions, clients, model_specs, names, pgml, promotion, replication, runs
+from include.foresight.clients import Client
+from include.foresight.database import Databases, Session
+from include.foresight.errors import ReplicaBehind
+from include.foresight.runs import Request, Run
+from include.foresight.version import code_version
+
+log = logging.getLogger(__name__)
+
+# Training tables, and what else is kept of earlier nights.
+KEPT_RUNS = 2
+KEPT_MODELS = 3
+
+POLL_SECONDS = 0.02
+
+PREPARED, UNCHANGED, WAITING = "prepared", "unchanged", "waiting"
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """`run` None: the replica has not caught up yet."""
+
+    state: str
+    run: Run | None = None
+    reason: str | None = None
+
+
+def prepare(
+    databases: Databases, slug: str, dag_run_id: str, request: Request, *, patience: float = 10.0
+) -> Preparation:
+    """Open the run. What it sees of the primary is at least what was committed there when this began."""
+    with databases.primary() as primary, primary.as_fleet() as fleet:
+        client = clients.read(fleet, slug)
+    with databases.locked(client.client_id) as primary, databases.session(client.replica_conn_id) as replica:
+        if not caught_up(primary, replica, patience):
+            return Preparation(WAITING, reason=f"the replica {client.replica_conn_id} is behind")
+        as_of, source = _source_state(replica, client)
+        as_of = request.as_of or as_of
+        fingerprint = _fingerprint(client, source)
+        tidy(primary, replica, client, dag_run_id)
+        news = _news(primary, replica, client, request, fingerprint)
+        state = PREPARED if news else UNCHANGED
+        run = runs.open_run(primary, client, dag_run_id, request, as_of=as_of, fingerprint=fingerprint, state=state)
+        return Preparation(state, run, news or "nothing new since the last night")
+
+
+def caught_up(primary: Session, replica: Session, patience: float) -> bool:
+    """Touch the heartbeat on the primary and wait until the replica shows it: positions in the log look frozen while a
+    backlog is applied, a row does not."""
+    with primary.as_fleet() as tx:
+        beat = replication.beat(tx)
+    deadline = time.monotonic() + patience
+    while True:
+        with replica.as_fleet() as tx:
+            if replication.seen(tx, beat):
+                return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+
+
+def give_up_waiting(client_slug: str, seconds: float) -> None:
+    raise ReplicaBehind(
+        f"client '{client_slug}': its replica has not shown the primary's heartbeat for {seconds:.0f} s; "
+        "is the subscription enabled, and is there an error in the replica's log?"
+    )
+
+
+def _source_state(replica: Session, client: Client) -> tuple[datetime.datetime, str]:
+    """The client's clock, and what its rows came to."""
+    with replica.as_client(client.client_id) as tx:
+        row = tx.one("preparation/source_state", {"client_id": client.client_id})
+    if client.clock == "data":
+        return row["last_moment"] or row["wall"], row["content"]
+    return row["wall"], row["content"]
+
+
+def _fingerprint(client: Client, source: str) -> str:
+    """Changes when a night could come to something else: rows, specs, settings, code."""
+    digests = [spec.digest for spec in model_specs.chosen(None, client.overrides)]
+    said = "\0".join([source, *digests, code_version(), str(client.ml_predictions_enabled), client.replica_conn_id])
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def _news(primary: Session, replica: Session, client: Client, request: Request, fingerprint: str) -> str | None:
+    """Why there is something to do; None when there is not."""
+    if not request.usual:
+        return "asked for"
+    with primary.as_client(client.client_id) as tx:
+        last = tx.one("runs/last", {"client_id": client.client_id})
+        serving = champions.read(tx, client.client_id)
+    if last is None:
+        return "the first night"
+    if last["state"] not in ("success", "unchanged"):
+        return f"the last night is {last['state']}"
+    if last["source_fingerprint"] != fingerprint:
+        return "rows, settings or code have changed"
+    if set(model_specs.names()) - set(serving):
+        return "a model without a champion"
+    ids = [champion.pgml_model_id for champion in serving.values() if champion.pgml_model_id is not None]
+    with replica.as_client(client.client_id) as tx:
+        if set(ids) - pgml.existing(tx, ids):
+            return "a champion's model is missing on the replica"
+    return None
+
+
+def tidy(primary: Session, replica: Session, client: Client, dag_run_id: str) -> None:
+    """Finish or undo what crashed runs left, mark what serves as deployed, and drop what is old."""
+    values = {"client_id": client.client_id, "run_id": runs.run_id_of(client, dag_run_id)}
+    with primary.as_client(client.client_id) as tx:
+        broken = tx.run("preparation/interrupt_trainings", values).rowcount
+        broken += tx.run("preparation/interrupt_runs", values).rowcount
+        serving = champions.read(tx, client.client_id)
+        recent = {row["run_id"] for row in tx.all("runs/recent", values | {"count": KEPT_RUNS})}
+    if broken:
+        log.warning("%s: %s rows of runs that were cut off are marked as interrupted", client.slug, broken)
+    kept = {run_id.hex[:8] for run_id in recent | {values["run_id"]}}
+    with replica.as_client(client.client_id) as tx:
+        for row in tx.all("preparation/tables", {"schema": names.client_schema(client.client_id)}):
+            if _run_of_table(row["name"]) not in kept | {None}:
+                tx.run(
+                    "features/drop_table",
+                    table=sql.Identifier(names.client_schema(client.client_id), row["name"]),
+                    view=sql.Identifier(names.client_schema(client.client_id), names.ordered_view(row["name"])),
+                )
+    _mark_deployed(replica, client, serving)
+    _forget_models(replica, client, serving)
+
+
+def _run_of_table(name: str) -> str | None:
+    """The run that a training table is of; None when it is no training table."""
+    model, _, suffix = name.rpartition("_")
+    return suffix if model in model_specs.names() and re.fullmatch("[0-9a-f]{8}", suffix) else None
+
+
+def _mark_deployed(replica: Session, client: Client, serving: dict[str, champions.Champion]) -> None:
+    for champion in serving.values():
+        if champion.pgml_model_id is None or champion.replica_conn_id != client.replica_conn_id:
+            continue
+        with replica.as_client(client.client_id) as tx:
+            there = champion.pgml_model_id in pgml.existing(tx, [champion.pgml_model_id])
+            marked = pgml.deployed(tx, champion.model_name) == champion.pgml_model_id
+        if there and not marked:
+            promotion.deploy(replica, client.client_id, champion.pgml_model_id)
+
+
+def _forget_models(replica: Session, client: Client, serving: dict[str, champions.Champion]) -> None:
+    specs = model_specs.chosen(None, client.overrides)
+    projects = [names.project(spec.project_name, client.client_id, spec.version) for spec in specs]
+    keep = [champion.pgml_model_id for champion in serving.values() if champion.pgml_model_id is not None]
+    try:
+        with replica.as_client(client.client_id) as tx:
+            gone = pgml.forget(tx, projects, keep, KEPT_MODELS)
+    except psycopg.errors.InsufficientPrivilege:
+        return  # a PostgresML whose administrator lets nobody delete
+    if gone:
+        log.info("%s: %s old models deleted", client.slug, gone)
+
+
+def summary(preparation: Preparation) -> dict[str, Any]:
+    run = preparation.run
+    return {
+        "state": preparation.state,
+        "reason": preparation.reason,
+        "run_id": str(run.run_id) if run else None,
+        "as_of": run.as_of.isoformat() if run else None,
+    }

@@ -1,0 +1,218 @@
+"""Train a client's models on its replica, one after the other in one session, and keep what came of each.
+
+A model that fails is a row of ml.training_runs; the others go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from include.foresight import champions, features, names, pgml
+from include.foresight.database import Databases, Session
+from include.foresight.errors import ForesightError
+from include.foresight.features import TrainingTable
+from include.foresight.model_specs import ModelSpec
+from include.foresight.runs import Run
+from include.foresight.version import code_version
+
+log = logging.getLogger(__name__)
+
+BOOSTED, LINEAR, RECENT, PRIOR = "boosted", "linear", "recent", "prior"
+
+# Building a training table reads a client's rows a few times over; more than this is a fault.
+BUILD_SECONDS = 300.0
+
+# A status after which a repeated task need not do the model again.
+DONE = ("trained", "unchanged", "blocked", "too_little_data")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one model in one run."""
+
+    model: str
+    status: str
+    reason: str | None = None
+    rung: str | None = None
+
+
+def train(databases: Databases, run: Run, specs: Sequence[ModelSpec], blocked: Mapping[str, str]) -> list[Outcome]:
+    """Train the models in turn. `blocked`: why a model's data must not be trained on."""
+    client = run.client
+    with databases.locked(client.client_id) as primary, databases.session(client.replica_conn_id) as replica:
+        return [_Training(databases, run, spec, primary, replica).run_it(blocked.get(spec.model)) for spec in specs]
+
+
+def ladder(spec: ModelSpec) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """The rungs that are trained, best first: name, algorithm, hyperparameters."""
+    return [(BOOSTED, spec.algorithm, spec.hyperparams), (LINEAR, "linear", {})]
+
+
+@dataclass
+class _Training:
+    """One model's training."""
+
+    databases: Databases
+    run: Run
+    spec: ModelSpec
+    primary: Session
+    replica: Session
+
+    @property
+    def client_id(self) -> int:
+        return self.run.client.client_id
+
+    @property
+    def project(self) -> str:
+        return names.project(self.spec.project_name, self.client_id, self.spec.version)
+
+    def run_it(self, blocked: str | None) -> Outcome:
+        row = self._open()
+        if row["status"] in DONE:
+            return Outcome(self.spec.model, row["status"], row["reason"], row["rung"])
+        model_uuid, began = row["model_uuid"], time.monotonic()
+        try:
+            found = {"status": "blocked", "reason": blocked} if blocked else self._train()
+        except (ForesightError, psycopg.Error) as error:
+            if isinstance(error, psycopg.OperationalError) and not isinstance(error, psycopg.errors.QueryCanceled):
+                raise  # a server that is away is not this model's failure
+            reason = str(error).strip()
+            log.error("%s/%s: %s", self.run.client.slug, self.spec.model, reason)
+            found = {"status": "failed", "reason": reason}
+        self._close(model_uuid, found | {"seconds": time.monotonic() - began})
+        return Outcome(self.spec.model, found["status"], found.get("reason"), found.get("rung"))
+
+    def _train(self) -> dict[str, Any]:
+        spec = self.spec
+        with self.replica.as_client(self.client_id, timeout=BUILD_SECONDS) as tx:
+            engine = pgml.version(tx)
+            table = features.build(tx, spec, self.client_id, self.run.as_of, self.run.run_id)
+        found = {
+            "pgml_version": engine,
+            "training_table": table.name,
+            "fingerprint": table.fingerprint,
+            "feature_names": list(table.feature_names),
+            "feature_hash": table.feature_hash,
+            "rows_train": table.rows_train,
+            "rows_test": table.rows_test,
+            "rows_removed": table.rows_removed,
+            "cut_at": table.cut_at,
+        }
+        if table.rows_train < spec.min_train_rows or table.rows_test < spec.min_test_rows:
+            return found | {
+                "status": "too_little_data",
+                "reason": (
+                    f"{table.rows_train} rows to learn from and {table.rows_test} later ones to judge on; "
+                    f"{spec.min_train_rows} and {spec.min_test_rows} are needed"
+                ),
+            }
+        if not self.run.request.force_retrain and self._unchanged(table, engine):
+            return found | {"status": "unchanged", "reason": None}
+        return found | self._climb(table)
+
+    def _unchanged(self, table: TrainingTable, engine: str) -> bool:
+        """Whether the last judged training saw the same rows, and what it put into service is there."""
+        with self.primary.as_client(self.client_id) as tx:
+            last = tx.one("training/last_judged", {"client_id": self.client_id, "model": self.spec.model})
+            champion = champions.read(tx, self.client_id).get(self.spec.model)
+        if last is None or champion is None:
+            return False
+        same = (last["fingerprint"], last["spec_digest"], last["pgml_version"])
+        if same != (table.fingerprint, self.spec.digest, engine):
+            return False
+        if champion.pgml_model_id is None:
+            return True
+        with self.replica.as_client(self.client_id) as tx:
+            return champion.pgml_model_id in pgml.existing(tx, [champion.pgml_model_id])
+
+    def _climb(self, table: TrainingTable) -> dict[str, Any]:
+        """Go down the ladder until a rung can be trained."""
+        attempts: list[dict[str, Any]] = []
+        for rung, algorithm, hyperparams in ladder(self.spec):
+            began = time.monotonic()
+            attempt = {"rung": rung, "algorithm": algorithm, "hyperparams": dict(hyperparams)}
+            try:
+                trained = pgml.train(
+                    self.databases,
+                    self.run.client.replica_conn_id,
+                    self.client_id,
+                    session=self.replica,
+                    project=self.project,
+                    task=self.spec.task,
+                    relation=table.relation,
+                    algorithm=algorithm,
+                    hyperparams=hyperparams,
+                    test_rows=table.rows_test,
+                    limit=self.spec.fit_seconds,
+                )
+            except (ForesightError, psycopg.Error) as error:
+                attempts.append(attempt | {"seconds": time.monotonic() - began, "error": str(error).strip()})
+                log.warning("%s/%s: %s could not be trained: %s", self.run.client.slug, self.spec.model, rung, error)
+                if self.replica.connection.closed:
+                    raise
+                continue
+            attempts.append(attempt | {"seconds": trained.seconds, "pgml_model_id": trained.model_id})
+            return {
+                "status": "trained",
+                "rung": rung,
+                "pgml_model_id": trained.model_id,
+                "metrics": trained.metrics,
+                # One thread fits, so the time of the call is its processor time, the waiting for others apart.
+                "cpu_seconds": float(trained.metrics.get("fit_time") or 0)
+                + float(trained.metrics.get("score_time") or 0),
+                "ladder": attempts,
+            }
+        reasons = "; ".join(f"{attempt['rung']}: {attempt['error']}" for attempt in attempts)
+        return {"status": "failed", "reason": f"no rung could be trained: {reasons}", "ladder": attempts}
+
+    def _open(self) -> dict[str, Any]:
+        with self.primary.as_client(self.client_id) as tx:
+            return tx.one(
+                "training/open",
+                self.run.values
+                | {
+                    "model": self.spec.model,
+                    "model_name": self.project,
+                    "spec_digest": self.spec.digest,
+                    "replica_conn_id": self.run.client.replica_conn_id,
+                    "code_version": code_version(),
+                    "done": list(DONE),
+                },
+            )
+
+    def _close(self, model_uuid: UUID, found: Mapping[str, Any]) -> None:
+        values = dict.fromkeys(COLUMNS) | dict(found) | {"model_uuid": model_uuid}
+        values |= {name: Jsonb(values[name]) for name in ("metrics",) if values[name] is not None}
+        values |= {"ladder": Jsonb(values["ladder"] or []), "rows_removed": Jsonb(values["rows_removed"] or {})}
+        with self.primary.as_client(self.client_id) as tx:
+            tx.run("training/close", values)
+
+
+# What a training leaves in its row.
+COLUMNS = (
+    "status",
+    "reason",
+    "rung",
+    "ladder",
+    "pgml_model_id",
+    "pgml_version",
+    "training_table",
+    "fingerprint",
+    "feature_names",
+    "feature_hash",
+    "rows_train",
+    "rows_test",
+    "rows_removed",
+    "cut_at",
+    "metrics",
+    "seconds",
+    "cpu_seconds",
+)

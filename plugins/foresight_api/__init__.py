@@ -1,0 +1,1 @@
+"""Foresight inside Airflow's own processes: listeners and the prediction API."""

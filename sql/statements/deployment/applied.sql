@@ -1,0 +1,3 @@
+select digest
+from ml.applied
+where part = %(part)s

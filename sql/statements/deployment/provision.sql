@@ -1,0 +1,3 @@
+select ml.provision_client(id)
+from unnest(%(ids)s::integer[]) as id
+order by id

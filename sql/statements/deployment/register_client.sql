@@ -1,0 +1,3 @@
+insert into ml.clients (client_id, slug, name, clock)
+values (%(client_id)s, %(slug)s, %(name)s, %(clock)s)
+on conflict do nothing

@@ -1,0 +1,2 @@
+-- ... and into the primary, block by block.
+copy incoming from stdin (format binary)

@@ -1,0 +1,39 @@
+-- One row per prediction. Its id follows from the run, so a repeated task logs nothing twice.
+insert into ml.prediction_log (
+    prediction_uuid,
+    client_id,
+    model,
+    model_name,
+    model_uuid,
+    rung,
+    entity,
+    entity_id,
+    prediction_value,
+    input_features,
+    feature_hash,
+    response_time_ms,
+    source,
+    run_id,
+    as_of
+)
+select
+    md5(concat_ws('/', %(run_id)s::uuid, %(model)s::text, entity_id))::uuid,
+    %(client_id)s,
+    %(model)s,
+    %(model_name)s,
+    %(model_uuid)s,
+    case
+        when from_prior and %(model_uuid)s::uuid is null then %(prior)s
+        else %(rung)s
+    end,
+    %(entity)s,
+    entity_id,
+    value,
+    features::jsonb,
+    %(feature_hash)s,
+    %(milliseconds)s,
+    'nightly',
+    %(run_id)s,
+    %(as_of)s
+from incoming
+on conflict do nothing

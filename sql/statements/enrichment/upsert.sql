@@ -1,0 +1,37 @@
+-- The newest prediction of every entity: one of an earlier moment never replaces a later one.
+insert into {predictions} as kept (
+    client_id, model, {entity_id}, prediction_uuid, value, grade, rung, model_uuid, as_of
+)
+select
+    %(client_id)s,
+    %(model)s,
+    incoming.entity_id,
+    md5(concat_ws('/', %(run_id)s::uuid, %(model)s::text, incoming.entity_id))::uuid,
+    incoming.value,
+    coalesce(
+        (
+            select limits.entry ->> 1
+            from jsonb_array_elements(%(grades)s::jsonb -> 'limits') with ordinality as limits (entry, place)
+            where incoming.value < (limits.entry ->> 0)::float8
+            order by limits.place
+            limit 1
+        ),
+        %(grades)s::jsonb ->> 'else'
+    ),
+    case
+        when incoming.from_prior and %(model_uuid)s::uuid is null then %(prior)s
+        else %(rung)s
+    end,
+    %(model_uuid)s,
+    %(as_of)s
+from incoming
+on conflict (client_id, model, {entity_id}) do update
+set
+    prediction_uuid = excluded.prediction_uuid,
+    value = excluded.value,
+    grade = excluded.grade,
+    rung = excluded.rung,
+    model_uuid = excluded.model_uuid,
+    as_of = excluded.as_of,
+    predicted_at = clock_timestamp()
+where kept.as_of <= excluded.as_of

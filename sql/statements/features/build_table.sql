@@ -1,0 +1,22 @@
+-- The candidates of a model with their part: learned from, judged on, or left out and why. The last share of the rows by
+-- moment is judged on; learned from is what was known before the first of those moments.
+create table {table} as
+with
+built as (
+    {features}
+),
+cut as (
+    select percentile_disc(1 - %(test_size)s::float8) within group (order by moment) as moment
+    from built
+    where excluded is null
+)
+select
+    built.*,
+    case
+        when built.excluded is not null then 'excluded'
+        when built.moment > cut.moment then 'test'
+        when built.known_at <= cut.moment then 'train'
+        else 'between'
+    end as part
+from built
+cross join cut

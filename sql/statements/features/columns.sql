@@ -1,0 +1,4 @@
+-- No row, but the names of the columns.
+select *
+from {table}
+limit 0

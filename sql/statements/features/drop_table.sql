@@ -1,0 +1,2 @@
+-- What an earlier try of the same run has left.
+drop table if exists {table} cascade

@@ -1,0 +1,4 @@
+-- What the gate has done in this run already.
+select model_uuid
+from ml.gate_verdicts
+where run_id = %(run_id)s

@@ -1,0 +1,20 @@
+-- When the last nightly of every provisioned client began.
+select
+    clients.slug,
+    clients.name,
+    clients.schedule,
+    clients.time_zone,
+    clients.provisioned_at,
+    runs.started_at as last_started_at
+from ml.clients
+left join lateral (
+    select started_at
+    from ml.nightly_runs
+    where nightly_runs.client_id = clients.client_id
+    order by started_at desc
+    limit 1
+) as runs on true
+where
+    clients.active
+    and clients.provisioned_at is not null
+order by clients.slug

@@ -1,0 +1,3 @@
+-- By id, and alone in its transaction.
+select *
+from pgml.deploy(%(model_id)s::bigint)

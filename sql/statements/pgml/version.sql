@@ -1,0 +1,2 @@
+-- Which engine answers.
+select pgml.version() as version

@@ -1,0 +1,4 @@
+-- What serves this client.
+select *
+from ml.champions
+where client_id = %(client_id)s

@@ -1,0 +1,16 @@
+-- What served, what serves, why and by whom.
+insert into ml.promotion_ledger (
+    client_id, model, version, from_rung, from_model_uuid, to_rung, to_model_uuid, verdict_id, actor, reason
+)
+values (
+    %(client_id)s,
+    %(model)s,
+    %(version)s,
+    %(from_rung)s,
+    %(from_model_uuid)s,
+    %(to_rung)s,
+    %(to_model_uuid)s,
+    %(verdict_id)s,
+    %(actor)s,
+    %(reason)s
+)

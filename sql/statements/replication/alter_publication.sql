@@ -1,0 +1,1 @@
+alter publication {publication} set table {tables}

@@ -1,0 +1,1 @@
+create publication {publication} for table {tables}

@@ -1,0 +1,1 @@
+create subscription {subscription} connection {conninfo} publication {publication} with ({options})

@@ -1,0 +1,3 @@
+select schemaname || '.' || tablename as name
+from pg_publication_tables
+where pubname = %(publication)s

@@ -1,0 +1,5 @@
+alter table {table} enable row level security;
+alter table {table} force row level security;
+drop policy if exists own_rows on {table};
+create policy own_rows on {table} for select to foresight_clients using ({column} = (select ml.client_of_role()));
+grant select on {table} to foresight_clients;

@@ -1,0 +1,14 @@
+-- The last training of this model that the gate has seen and that could have changed what is served.
+select
+    training.fingerprint,
+    training.spec_digest,
+    training.pgml_version
+from ml.training_runs as training
+join ml.gate_verdicts as verdicts on verdicts.model_uuid = training.model_uuid
+join ml.nightly_runs as runs on runs.run_id = training.run_id
+where
+    training.client_id = %(client_id)s
+    and training.model = %(model)s
+    and not coalesce((runs.request ->> 'dry_run')::boolean, false)
+order by training.started_at desc
+limit 1

@@ -1,0 +1,123 @@
+"""Real servers, started once per worker, and databases made from a template, once per module."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import secrets
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+import demo
+from include.foresight import deployment
+from include.foresight.deployment import Passwords
+from include.foresight.replication import SUBSCRIPTION
+from tests.support.installation import Installation
+from tests.support.servers import Servers
+
+TEMPLATE = "foresight_template"
+PLATFORM = "platform"
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """A primary and an ML replica of this worker's own: roles belong to a whole server."""
+    made = Servers()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.destroy()
+
+
+@pytest.fixture(scope="session")
+def primary_superuser_dsn(servers: Servers) -> str:
+    return servers.primary.conninfo()
+
+
+@pytest.fixture(scope="session")
+def replica_superuser_dsn(servers: Servers) -> str:
+    return servers.replica.conninfo()
+
+
+@pytest.fixture(scope="session")
+def client_ids() -> Iterator[int]:
+    """Ids of clients that no other test of this worker has had: their roles outlive a database."""
+    return itertools.count(1001)
+
+
+@pytest.fixture(scope="session")
+def template(primary_superuser_dsn: str, replica_superuser_dsn: str) -> Installation:
+    """Both databases set up but for the subscription, to be copied; the platform's tables are empty."""
+    passwords = Passwords(app=secrets.token_urlsafe(12), replication=secrets.token_urlsafe(12))
+    platform_password = secrets.token_urlsafe(12)
+    with psycopg.connect(primary_superuser_dsn, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("create role {} login password {}").format(sql.Identifier(PLATFORM), sql.Literal(platform_password))
+        )
+    made = Installation(
+        primary=make_conninfo(primary_superuser_dsn, dbname=TEMPLATE),
+        replica=make_conninfo(replica_superuser_dsn, dbname=TEMPLATE),
+        platform=make_conninfo(primary_superuser_dsn, dbname=TEMPLATE, user=PLATFORM, password=platform_password),
+        passwords=passwords,
+    )
+    create_databases(primary_superuser_dsn, replica_superuser_dsn, TEMPLATE, template="template1")
+    demo.create_platform(made.platform)
+    deployment.prepare(made.primary, made.replica, passwords=passwords, progress=lambda _: None)
+    return made
+
+
+@pytest.fixture(scope="session")
+def new_pair(
+    primary_superuser_dsn: str, replica_superuser_dsn: str, template: Installation
+) -> Callable[..., contextlib.AbstractContextManager[Installation]]:
+    """Makes a pair of databases, the replica not subscribed yet; `prepared=False`: with nothing in them."""
+
+    @contextlib.contextmanager
+    def pair(*, prepared: bool = True) -> Iterator[Installation]:
+        name = f"foresight_{secrets.token_hex(4)}"
+        made = Installation(
+            primary=make_conninfo(template.primary, dbname=name),
+            replica=make_conninfo(template.replica, dbname=name),
+            platform=make_conninfo(template.platform, dbname=name),
+            passwords=template.passwords,
+        )
+        source = TEMPLATE if prepared else "template1"
+        create_databases(primary_superuser_dsn, replica_superuser_dsn, name, template=source)
+        try:
+            yield made
+        finally:
+            drop_databases(primary_superuser_dsn, replica_superuser_dsn, name)
+
+    return pair
+
+
+@pytest.fixture(scope="module")
+def installed(new_pair: Callable[..., contextlib.AbstractContextManager[Installation]]) -> Iterator[Installation]:
+    """A pair of databases of the module's own, without clients, the replica subscribed to the primary."""
+    with new_pair() as made:
+        made.install()
+        yield made
+
+
+def create_databases(primary: str, replica: str, name: str, *, template: str) -> None:
+    for dsn, owner in ((primary, PLATFORM), (replica, "postgres")):
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("create database {} template {} owner {}").format(
+                    sql.Identifier(name), sql.Identifier(template), sql.Identifier(owner)
+                )
+            )
+
+
+def drop_databases(primary: str, replica: str, name: str) -> None:
+    """The subscription first: a database that has one cannot be dropped, and its slot holds the other one."""
+    with psycopg.connect(make_conninfo(replica, dbname=name), autocommit=True) as connection:
+        connection.execute(sql.SQL("drop subscription if exists {}").format(sql.Identifier(SUBSCRIPTION)))
+    for dsn in (replica, primary):
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))

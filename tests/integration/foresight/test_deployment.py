@@ -1,0 +1,247 @@
+"""Set-up of both databases, with the platform's data there before it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+import demo
+from include.foresight import deployment
+from include.foresight.errors import ConfigurationError
+from include.foresight.replication import OURS, PUBLISHED
+from launcher.system import postgres_bin
+from tests.support.installation import Installation
+
+END = datetime(2026, 3, 10, 9)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    installation: Installation
+    public_before: list[str]
+
+
+def dump(conninfo: str, *arguments: str) -> list[str]:
+    """The definitions in a database, without what the dump makes up itself."""
+    place = conninfo_to_dict(conninfo)
+    words = [
+        *(postgres_bin() / "pg_dump", "--schema-only", *arguments),
+        *("--host", place["host"], "--port", place["port"], "--username", place["user"], "--dbname", place["dbname"]),
+    ]
+    done = subprocess.run(
+        [str(word) for word in words],
+        env={"PGPASSWORD": str(place["password"])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
+
+
+@pytest.fixture(scope="module")
+def loaded(new_pair) -> Iterator[Loaded]:
+    with new_pair(prepared=False) as made:
+        demo.create_platform(made.platform)
+        demo.load_generated(made.platform, end=END)
+        before = dump(made.primary, "--schema=public")
+        made.install()
+        yield Loaded(made, before)
+
+
+@pytest.fixture
+def installation(loaded: Loaded) -> Installation:
+    return loaded.installation
+
+
+@pytest.mark.parametrize("table", PUBLISHED)
+def test_the_first_copy_is_whole(installation: Installation, table: str):
+    column = "id" if table == "clients" else "client_id"
+    query = f"select {column}, count(*) from public.{table} group by 1 order by 1"
+    assert installation.rows(installation.replica, query) == installation.rows(installation.primary, query)
+
+
+def test_the_generated_data_are_in_the_copies(installation: Installation):
+    """Of the tables that the platform fills, none was compared empty with empty."""
+    counts = {
+        name: installation.rows(installation.replica, f"select count(*) from public.{name}")[0][0] for name in PUBLISHED
+    }
+    assert counts["clients"] == 3
+    assert min(counts[name] for name in ("issues", "issue_changelogs", "pull_requests", "pull_request_commits")) > 1000
+
+
+def test_set_up_leaves_the_platform_as_it_was(loaded: Loaded):
+    primary = loaded.installation.primary
+    assert dump(primary, "--schema=public", "--no-publications") == loaded.public_before
+    added = [line for line in dump(primary, "--schema=public") if line not in loaded.public_before]
+    assert sorted(line for line in added if not line.startswith("--")) == sorted(
+        f"ALTER PUBLICATION foresight ADD TABLE ONLY public.{table};" for table in PUBLISHED
+    )
+
+
+def test_the_platform_sees_and_writes_its_rows_as_before(installation: Installation):
+    for table in PUBLISHED:
+        count = f"select count(*) from public.{table}"
+        assert installation.rows(installation.platform, count) == installation.rows(installation.primary, count)
+    (issue,) = installation.insert("issues", {"client_id": 2, "key": "NEW-1"})
+    with psycopg.connect(installation.platform) as connection:
+        assert connection.execute("update issues set summary = 'now' where id = %s", [issue]).rowcount == 1
+    installation.catch_up()
+    query = f"select client_id, key, summary from public.issues where id = {issue}"
+    assert installation.rows(installation.replica, query) == [(2, "NEW-1", "now")]
+    with psycopg.connect(installation.platform) as connection:
+        assert connection.execute("delete from issues where id = %s", [issue]).rowcount == 1
+    installation.catch_up()
+    assert installation.rows(installation.replica, query) == []
+
+
+def test_every_published_table_is_ready(installation: Installation):
+    states = installation.rows(
+        installation.replica, "select srrelid::regclass::text, srsubstate from pg_subscription_rel order by 1"
+    )
+    wanted = [*(f"public.{name}" for name in PUBLISHED), *(f"ml.{name}" for name in OURS)]
+    assert {name if "." in name else f"public.{name}": state for name, state in states} == dict.fromkeys(wanted, "r")
+
+
+def test_nobody_else_writes_the_copies(installation: Installation):
+    query = """
+    select r.rolname, c.oid::regclass::text
+    from pg_roles as r
+    cross join pg_subscription_rel as s
+    join pg_class as c on c.oid = s.srrelid
+    where
+        not r.rolsuper
+        and r.rolname not in ('foresight_owner', 'pg_write_all_data')
+        and has_table_privilege(r.oid, c.oid, 'insert, update, delete, truncate, references, trigger')
+    """
+    assert installation.rows(installation.replica, query) == []
+    writers = "select rolname from pg_roles where pg_has_role(oid, 'foresight_owner', 'usage') and not rolsuper"
+    assert installation.rows(installation.replica, writers) == [("foresight_owner",)]
+
+
+def test_the_copies_have_the_columns_that_not_every_platform_has(installation: Installation):
+    columns = installation.rows(
+        installation.replica,
+        """
+        select table_name, column_name, data_type
+        from information_schema.columns
+        where
+            (table_name = 'pull_requests' and column_name = 'state')
+            or (table_name = 'issues' and column_name in ('comment_count', 'assignee_id'))
+        order by 1, 2
+        """,
+    )
+    assert columns == [
+        ("issues", "assignee_id", "integer"),
+        ("issues", "comment_count", "integer"),
+        ("pull_requests", "state", "character varying"),
+    ]
+
+
+def test_pgml_is_there(installation: Installation):
+    assert "pgml_engine" in installation.rows(installation.replica, "select pgml.version()")[0][0]
+
+
+def test_a_second_set_up_changes_nothing(installation: Installation):
+    def state() -> list[object]:
+        applied = "select part, digest, applied_at from ml.applied order by part"
+        return [
+            dump(installation.primary),
+            dump(installation.replica),
+            installation.rows(installation.primary, applied),
+            installation.rows(installation.replica, applied),
+        ]
+
+    before = state()
+    assert installation.install() == []
+    assert state() == before
+
+
+def test_the_logins_work_with_their_passwords_and_no_others(installation: Installation):
+    for place in (installation.primary, installation.replica):
+        login = make_conninfo(place, user=deployment.APP, password=installation.passwords.app)
+        assert installation.rows(login, "select current_user") == [("foresight_app",)]
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(make_conninfo(login, password="guessed"))
+
+
+def test_another_address_of_the_primary_reaches_the_subscription(installation: Installation):
+    def conninfo() -> str:
+        return installation.rows(installation.replica, "select subconninfo from pg_subscription")[0][0]
+
+    moved = make_conninfo(installation.for_replica, application_name="moved")
+    deployment.install(
+        installation.primary,
+        installation.replica,
+        replication_dsn_for_replica=moved,
+        passwords=installation.passwords,
+        progress=lambda _: None,
+    )
+    assert conninfo() == moved
+    installation.catch_up()
+    installation.install()
+    assert conninfo() == installation.for_replica
+    installation.catch_up()
+
+
+def test_a_column_that_the_platform_adds_is_followed(installation: Installation):
+    with psycopg.connect(installation.platform) as connection:
+        connection.execute("alter table issues add column mood varchar default 'fine'")
+    (issue,) = installation.insert("issues", {"client_id": 1, "key": "MOOD-1", "mood": "good"})
+    installation.install()
+    installation.catch_up()
+    query = f"select mood from public.issues where id = {issue}"
+    assert installation.rows(installation.replica, query) == [("good",)]
+
+
+def test_a_lost_slot_means_a_new_copy(installation: Installation):
+    with psycopg.connect(installation.replica, autocommit=True) as connection:
+        connection.execute("alter subscription foresight disable")
+    with psycopg.connect(installation.primary, autocommit=True) as connection:
+        (slot,) = connection.execute(
+            "select slot_name from pg_replication_slots where database = current_database()"
+        ).fetchone()
+        deadline = time.monotonic() + 10
+        while connection.execute("select active from pg_replication_slots where slot_name = %s", [slot]).fetchone()[0]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        connection.execute("select pg_drop_replication_slot(%s)", [slot])
+    (issue,) = installation.insert("issues", {"client_id": 1, "key": "MISSED-1"})
+    said = installation.install()
+    assert any("is lost, so everything is copied anew" in line for line in said)
+    count = "select count(*), max(id) from public.issues"
+    assert installation.rows(installation.replica, count) == installation.rows(installation.primary, count)
+    assert installation.rows(installation.replica, "select max(id) from public.issues") == [(issue,)]
+
+
+def test_a_primary_that_cannot_publish_is_refused_with_what_to_do(installation: Installation):
+    # The replica's own server runs with less WAL than publishing needs.
+    with pytest.raises(ConfigurationError, match="the primary runs with wal_level = minimal: set it to logical"):
+        deployment.prepare(installation.replica, installation.replica, passwords=installation.passwords)
+
+
+def test_set_up_without_a_superuser_is_refused(new_pair):
+    with new_pair() as pair, pytest.raises(ConfigurationError, match="the primary needs a superuser; platform is none"):
+        deployment.prepare(pair.platform, pair.replica, passwords=pair.passwords)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("drop table repositories", "schema public has no table repositories"),
+        ("alter table statuses drop constraint statuses_pkey", "table statuses of the primary has no primary key"),
+    ],
+)
+def test_a_platform_that_lacks_something_is_refused(new_pair, change: str, complaint: str):
+    with new_pair(prepared=False) as pair:
+        demo.create_platform(pair.platform)
+        with psycopg.connect(pair.platform) as connection:
+            connection.execute(change)
+        with pytest.raises(ConfigurationError, match=complaint):
+            pair.install()
