@@ -1,9 +1,9 @@
 """Alerts: what they say, to whom, and that one failure gives one message.
 
-Several channels notice the same failure (the DAG's callback, the scheduler's listener), each in a process of its own. All
-go through `send`: the first to record the cause in ml.alerts sends, within that transaction, so that a message which
-nobody took leaves no record and the next channel tries. No text carries a client's data, nor the name of any other
-client.
+Several channels notice the same failure (the DAG's callback, the scheduler's listener), each in a process of its own.
+All go through `send`: the first to record the cause in ml.alerts sends, within that transaction, so that a message
+which nobody took leaves no record and the next channel tries. No text carries a client's data, nor the name of any
+other client.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def primary_away(error: BaseException, first_seen_by: str, now: datetime.datetim
         f"primary_away:{now:%Y-%m-%dT%H}",
         "Foresight: the primary database cannot be used",
         f"Noticed because of: {first_seen_by}\n{type(error).__name__}: {error}\n"
-        "Runs fail meanwhile, and no message about a single client is sent; predictions are still served by the replica.",
+        "Runs fail meanwhile, and no message about a single client is sent; the replica goes on serving predictions.",
     )
 
 

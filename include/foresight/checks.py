@@ -1,4 +1,4 @@
-"""Checks of a client's data: sql/checks/<name>.sql. The header says what a check means; README.md there has the format."""
+"""Checks of a client's data: sql/checks/<name>.sql. The header says what one means; README.md there has the format."""
 
 from __future__ import annotations
 

@@ -35,7 +35,9 @@ def registry_troubles(snapshot: Snapshot, broken: Mapping[str, str]) -> list[Ale
     found = []
     if snapshot.error:
         found.append(
-            Alert(None, f"snapshot:{today()}", "Foresight: the snapshot of the registry is not fresh", str(snapshot.error))
+            Alert(
+                None, f"snapshot:{today()}", "Foresight: the snapshot of the registry is not fresh", str(snapshot.error)
+            )
         )
     for slug, reason in sorted(snapshot.problems.items()):
         found.append(Alert(None, f"no_dag:{slug}:{today()}", f"Foresight: client '{slug}' has no nightly", reason))
@@ -54,7 +56,7 @@ def registry_troubles(snapshot: Snapshot, broken: Mapping[str, str]) -> list[Ale
 def missed_runs(
     databases: Databases, *, now: datetime.datetime | None = None, paused: Callable[[str], bool] = lambda dag_id: False
 ) -> list[Alert]:
-    """Clients whose nightly was due more than GRACE ago and has not begun since. A paused DAG is somebody's decision."""
+    """Nightlies that were due more than GRACE ago and have not begun since; a paused DAG is somebody's decision."""
     now = now or datetime.datetime.now(datetime.UTC)
     with databases.primary() as session, session.as_fleet() as fleet:
         rows = fleet.all("health/last_runs")
@@ -74,8 +76,8 @@ def missed_runs(
                 entry.slug,
                 f"missed_run:{due:%Y-%m-%dT%H:%M}",
                 one_line(f"Foresight: the nightly of {row['name']} has not run"),
-                f"Client '{entry.slug}' was due at {due:%Y-%m-%d %H:%M %Z} (schedule '{entry.cron}'); {since}. Look whether "
-                f"the scheduler is up and the DAG {names.dag_id(entry.slug)} is there.",
+                f"Client '{entry.slug}' was due at {due:%Y-%m-%d %H:%M %Z} (schedule '{entry.cron}'); {since}. "
+                f"Look whether the scheduler is up and the DAG {names.dag_id(entry.slug)} is there.",
             )
         )
     return found
@@ -97,8 +99,8 @@ def waiting_runs(databases: Databases, states: TaskStates) -> list[Alert]:
                 row["slug"],
                 f"waiting_run:{row['dag_run_id']}",
                 one_line(f"Foresight: the nightly of {row['name']} gets no slot"),
-                f"Task {', '.join(waiting)} of client '{row['slug']}' has been waiting since {row['started_at']:%H:%M %Z} for "
-                f"a slot of the pool '{pool}': the pool is missing (make it: airflow pools set {pool} 2 replica) or full.",
+                f"The run began at {row['started_at']:%H:%M %Z}; its task {', '.join(waiting)} waits for a slot of the pool "
+                f"'{pool}': the pool is full, or missing (airflow pools set {pool} 2 replica).",
             )
         )
     return found
@@ -115,8 +117,10 @@ def replication_troubles(
             beat = replication.beat(fleet)
     for row in slots:
         if row["wal_status"] in ("lost", "unreserved"):
-            trouble = f"its WAL is {row['wal_status']}: the replica has to be copied anew" if row["wal_status"] == "lost" else (
-                "the primary will soon throw away WAL that the replica has not had (wal_status unreserved)"
+            trouble = (
+                f"its WAL is {row['wal_status']}: the replica has to be copied anew"
+                if row["wal_status"] == "lost"
+                else ("the primary will soon throw away WAL that the replica has not had (wal_status unreserved)")
             )
         elif not row["active"]:
             trouble = "nobody reads it: the replica, or its subscription, is down"

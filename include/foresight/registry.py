@@ -144,7 +144,9 @@ def read(path: Path, *, max_age: datetime.timedelta | None = None) -> Snapshot:
             kept = _load(last_good(path))
         except SnapshotError:
             return Snapshot(error=SnapshotError(f"{error}; there is no good copy either"))
-        return Snapshot(kept.clients, kept.problems, kept.written_at, SnapshotError(f"{error}; the last good copy is used"))
+        return Snapshot(
+            kept.clients, kept.problems, kept.written_at, SnapshotError(f"{error}; the last good copy is used")
+        )
     if max_age is not None:
         age = datetime.datetime.now().timestamp() - path.stat().st_mtime
         if age > max_age.total_seconds():
@@ -164,7 +166,9 @@ def _load(path: Path) -> Snapshot:
             raise SnapshotError(f"{path} has schema version {version!r}, this Foresight reads {SCHEMA_VERSION}")
         clients, problems = stated["clients"], stated["problems"]
         if not isinstance(clients, list) or not isinstance(problems, dict):
-            raise SnapshotError(f"{path} is no snapshot of the registry: 'clients' must be a list, 'problems' an object")
+            raise SnapshotError(
+                f"{path} is no snapshot of the registry: 'clients' must be a list, 'problems' an object"
+            )
         return Snapshot(clients, problems, datetime.datetime.fromisoformat(stated["written_at"]))
     except OSError as error:
         raise SnapshotError(f"{path} cannot be read: {error.strerror}") from error
@@ -175,8 +179,8 @@ def _load(path: Path) -> Snapshot:
 def sync(databases: Databases, path: Path) -> list[str]:
     """Provision the clients that are not, then bring the snapshot up to date; the slugs of the clients in it.
 
-    A client that cannot be provisioned stays out, with the reason among the snapshot's problems. A replica that does not
-    answer takes no client away that has been provisioned before.
+    A client that cannot be provisioned stays out, with the reason among the snapshot's problems. A replica that does
+    not answer takes no client away that has been provisioned before.
     """
     from include.foresight import clients
 

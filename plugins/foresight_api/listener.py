@@ -1,8 +1,8 @@
 """What happened to runs and DAG files, heard in the scheduler and the DAG processor.
 
-The DAG's own failure callback tells of the same failures: each channel has gaps that the other has not, and the record in
-ml.alerts lets only one of them speak. Every component of Airflow imports this module, so everything heavy waits until there
-is something to tell.
+The DAG's own failure callback tells of the same failures: each channel has gaps that the other has not, and the
+record in ml.alerts lets only one of them speak. Every component of Airflow imports this module, so everything heavy
+waits until there is something to tell.
 """
 
 from __future__ import annotations

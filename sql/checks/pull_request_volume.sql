@@ -35,6 +35,7 @@ select
     c.usual is null or c.usual < asked.min_usual or c.recent >= asked.min_share * c.usual as passed,
     c.recent || ' new pull requests in the last ' || asked.days || ' days, usually ' || coalesce(c.usual::text, 'none')
         as observed,
-    'at least a share of ' || asked.min_share || ' of the usual, where that is ' || asked.min_usual || ' or more' as threshold
+    'at least a share of ' || asked.min_share || ' of the usual, where that is ' || asked.min_usual || ' or more'
+        as threshold
 from compared as c
 cross join asked

@@ -1,4 +1,4 @@
--- The model's answers to the scored rows.
+-- The model's answers to the scored rows. Materialized, or the model would be asked once per row.
 create temporary table answered on commit drop as
 with
 rows as (
@@ -8,7 +8,7 @@ rows as (
     from scored
     where excluded is null
 ),
-answered as (
+answered as materialized (
     select {answers}(
         %(model_id)s::bigint,
         (select array_agg(array[{features}]::real[] order by position) from rows)

@@ -1,7 +1,7 @@
 -- The answers to all rows of a relation at once, in the order of their position. Of two probabilities per row the second is
--- that of class 1; LightGBM gives that one alone.
+-- that of class 1; LightGBM gives that one alone. Materialized, or the model would be asked once per row.
 with
-answered as (
+answered as materialized (
     select {answers}(
         %(model_id)s::bigint,
         (select array_agg(array[{features}]::real[] order by position) from {rows})

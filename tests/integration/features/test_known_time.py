@@ -49,18 +49,14 @@ def test_rows_before_a_cut_do_not_change_when_what_came_later_is_forgotten(
         assert (left["moment"] <= CUT).all() and (left["known_at"] <= CUT).all()
         assert len(left) > 100
         pd.testing.assert_frame_equal(
-            left.reset_index(drop=True), labelled.reset_index(drop=True), check_exact=True, obj=f"{model} before the cut"
+            left.reset_index(drop=True),
+            labelled.reset_index(drop=True),
+            check_exact=True,
+            obj=f"{model} before the cut",
         )
         # Those whose end is forgotten are no training rows any more; asked for, they are what they were.
         for row in unlabelled.sample(min(12, len(unlabelled)), random_state=3).itertuples(index=False):
-            asked = rows_of(
-                connection,
-                model,
-                1,
-                scoring=True,
-                as_of=row.moment.to_pydatetime(),
-                entity_ids=[row.entity_id],
-            )
+            asked = rows_of(connection, model, 1, scoring=True, as_of=row.moment, entity_ids=[row.entity_id])
             expected = pd.DataFrame([row], columns=rows.columns, dtype=object).drop(columns=NOT_ASKED)
             pd.testing.assert_frame_equal(asked.drop(columns=NOT_ASKED), expected, check_exact=True, check_dtype=False)
     if model != "complexity":  # whose labels are known from the start
@@ -98,6 +94,6 @@ def test_an_epic_is_asked_at_several_ages_before_it_is_done(training):
     ages = sorted(set(rows["age_days"]))
     assert ages == [0, 7, 14, 28, 56, 112, 168, 252][: len(ages)] and len(ages) >= 6
     for _, epic in rows.groupby("entity_id"):
-        assert (epic["moment"] + pd.to_timedelta(epic["label"].astype(float), unit="s")).nunique() == 1
-        first = epic["moment"].min()
-        assert [moment - first for moment in epic["moment"]] == [timedelta(days=age) for age in epic["age_days"]]
+        moments, left = list(epic["moment"]), [timedelta(seconds=label) for label in epic["label"]]
+        assert [moment + rest for moment, rest in zip(moments, left, strict=True)] == list(epic["known_at"])
+        assert [moment - moments[0] for moment in moments] == [timedelta(days=age) for age in epic["age_days"]]

@@ -49,7 +49,10 @@ def test_nonsense_raises_nothing(client_id, as_client, rows_of, in_script):
     with as_client(client_id, superuser=True) as connection:
         in_script(connection, NONSENSE)
         for model in MODELS:
-            training, scoring = rows_of(connection, model, client_id), rows_of(connection, model, client_id, scoring=True)
+            training, scoring = (
+                rows_of(connection, model, client_id),
+                rows_of(connection, model, client_id, scoring=True),
+            )
             asked = rows_of(
                 connection, model, client_id, scoring=True, entity_ids=training["entity_id"].unique().tolist()
             )
@@ -121,7 +124,9 @@ def test_a_client_with_one_row_has_that_row(as_client, rows_of, in_script, state
             assert later["known_labels"] == 1 and later["excluded"] is None
 
 
-@pytest.mark.parametrize(("model", "entity"), [("complexity", "issue"), ("rework", "pull_request"), ("trajectory", "issue")])
+@pytest.mark.parametrize(
+    ("model", "entity"), [("complexity", "issue"), ("rework", "pull_request"), ("trajectory", "issue")]
+)
 def test_what_is_set_aside_is_neither_learned_from_nor_remembered(model, entity, training, as_client, rows_of):
     rows = training(model, 1)
     usable = rows[rows["excluded"].isna()]

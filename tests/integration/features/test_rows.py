@@ -169,7 +169,9 @@ def test_the_simple_answer_is_what_the_contract_says(model, training, as_client,
             expected = statistics.median(longer or labels[-20:])
         else:
             lines = [size_class(*both) for both in zip(known["additions"], known["deletions"], strict=True)]
-            alike = [bad for bad, size in zip(labels, lines, strict=True) if size == size_class(row.additions, row.deletions)]
+            alike = [
+                bad for bad, size in zip(labels, lines, strict=True) if size == size_class(row.additions, row.deletions)
+            ]
             rate = (sum(labels) + 5 * 0.25) / (len(labels) + 5)
             expected = (sum(alike) + 10 * rate) / (len(alike) + 10)
         assert row.simple == pytest.approx(expected, rel=1e-12)
@@ -219,7 +221,7 @@ def test_open_pull_requests_of_the_past_are_those_that_were_open(as_client, rows
     with as_client(1) as connection:
         rows = rows_of(connection, "rework", 1, scoring=True, as_of=then)
         found = connection.execute(
-            "select count(*) from ml.source_pull_requests where active and created <= %(then)s"
+            "select count(*) from ml.source_pull_requests where client_id = 1 and active and created <= %(then)s"
             " and (merged_at is null or merged_at > %(then)s) and (closed_at is null or closed_at > %(then)s)",
             {"then": then},
         ).fetchone()

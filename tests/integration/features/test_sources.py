@@ -63,7 +63,9 @@ def test_views_have_a_row_for_every_row_and_look_as_their_reader(view, table, as
         counts = connection.execute(
             f"select (select count(*) from ml.{view}), (select count(*) from public.{table})"
         ).fetchone()
-        options = connection.execute("select reloptions from pg_class where oid = %s::regclass", [f"ml.{view}"]).fetchone()
+        options = connection.execute(
+            "select reloptions from pg_class where oid = %s::regclass", [f"ml.{view}"]
+        ).fetchone()
         assert counts[0] == counts[1] > 0
         assert options[0] == ["security_invoker=true"]
 

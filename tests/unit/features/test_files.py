@@ -15,8 +15,7 @@ KEYS = [
     "client_id", "entity_id", "moment", "known_at", "label", "simple", "known_labels", "slice", "excluded",
 ]  # fmt: skip
 SPEC = {
-    "title": str, "project_name": str, "version": int, "task": str, "entity": str, "unit": str, "target": str,
-    "algorithm": str, "prior": float, "test_size": float, "min_train_rows": int, "min_test_rows": int, "hyperparams": dict,
+    "title": str, "project_name": str, "version": int, "task": str, "entity": str, "unit": str, "algorithm": str, "prior": float, "test_size": float, "min_train_rows": int, "min_test_rows": int, "hyperparams": dict,
     "settings": dict, "bounds": dict, "grades": dict,
 }  # fmt: skip
 # What ends when a training row's label is known: as an input it would be the answer.
@@ -38,7 +37,8 @@ def spec(model: str) -> dict:
 
 def columns(model: str) -> list[tuple[str, str]]:
     """Expression and name of the last select's columns."""
-    last = code(model).rsplit("\nselect\n", 1)[-1] if False else code(model)[code(model).rindex("\n)\nselect\n") + 10 :]
+    sql = code(model)
+    last = sql[sql.rindex("\n)\nselect\n") :].removeprefix("\n)\nselect\n")
     body = last[: last.index("\nfrom rows")]
     parts, depth, part = [], 0, ""
     for sign in body:
@@ -64,9 +64,11 @@ def test_there_are_the_three_models():
 
 @pytest.mark.parametrize("model", MODELS)
 def test_time_and_chance_come_from_nowhere(model):
-    banned = r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random|setseed|age)\s*\(|" \
-        r"\b(current_date|current_time|current_timestamp|localtime|localtimestamp|current_user|session_user)\b|" \
+    banned = (
+        r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random|setseed|age)\s*\(|"
+        r"\b(current_date|current_time|current_timestamp|localtime|localtimestamp|current_user|session_user)\b|"
         r"\b(current_setting|set_config)\b|\btimestamptz\b|\bat time zone\b|tablesample"
+    )
     assert not re.findall(banned, code(model))
     # These words mean a moment only in quotes.
     assert not re.findall(r"'(now|today|yesterday|tomorrow)'", text(model))
@@ -79,14 +81,17 @@ def test_parameters_are_the_contracts_and_the_settings(model):
     assert used == CONTRACT | settings
     assert not CONTRACT & settings
     # Each with its type, and no other use of the sign but doubled.
-    assert not re.findall(r"%\([a-z_]+\)s(?!::(integer|bigint\[\]|float8|timestamp|boolean)\b|::bigint\[\])", text(model))
+    assert not re.findall(
+        r"%\([a-z_]+\)s(?!::(integer|bigint\[\]|float8|timestamp|boolean)\b|::bigint\[\])", text(model)
+    )
     assert not re.findall(r"%(?![(%])", text(model).replace("%%", ""))
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_only_the_sources_are_read(model):
     sql = code(model)
-    for name in re.findall(r"\b(?:from|join)\s+([a-z_]+\.[a-z_]+)", sql):
+    # extract() has a `from` of its own.
+    for name in re.findall(r"\b(?<!epoch )(?<!hour )(?<!isodow )(?:from|join)\s+([a-z_]+\.[a-z_]+)", sql):
         assert name.startswith("ml.source_"), name
     assert set(re.findall(r"\b(ml\.[a-z_]+)\s*\(", sql)) <= {"ml.hashed_terms"}
     assert "public." not in sql and "pgml." not in sql
@@ -117,7 +122,15 @@ def test_what_is_known_only_at_the_end_is_no_column_that_is_read(model):
     read = set(re.findall(r"\b[ipc]\.([a-z_]+)\b", code(model)))
     assert not read & ONLY_AT_THE_END
     features = " ".join(expression for expression, _ in columns(model)[len(KEYS) :])
-    for name in ("commit_count", "review_cycles", "rework_commit_count", "status", "story_points", "merged_at", "completed"):
+    for name in (
+        "commit_count",
+        "review_cycles",
+        "rework_commit_count",
+        "status",
+        "story_points",
+        "merged_at",
+        "completed",
+    ):
         assert name not in features
 
 
@@ -131,10 +144,9 @@ def test_aggregates_of_rows_say_their_order(model):
 @pytest.mark.parametrize("model", MODELS)
 def test_specs_have_the_keys_of_the_contract(model):
     found = spec(model)
-    assert {key: type(value) for key, value in found.items()} == SPEC
+    assert {key: type(found.get(key)) for key in SPEC} == SPEC
     assert found["task"] in ("regression", "classification")
     assert found["entity"] in ("issue", "pull_request")
-    assert found["target"] in ("identity", "log1p")
     assert 0 < found["test_size"] < 1
     assert re.fullmatch(r"[a-z][a-z_]*", found["project_name"])
     assert all(isinstance(value, (int, float)) for value in found["settings"].values())

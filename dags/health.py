@@ -1,0 +1,40 @@
+"""
+### What no run can report about itself
+
+Every 15 minutes, three independent looks; a task fails naming what it found:
+
+| task | finds |
+|---|---|
+| registry | a snapshot that is stale or unreadable, clients that could not be provisioned, entries that make no DAG |
+| runs | nightlies due more than two hours ago that never began; runs that wait for a missing or full pool |
+| replication | slots that are lost, unread or far behind; replicas that do not show a heartbeat within a minute |
+
+Each finding is told once a day, a client's own to the client's recipients. A task turns green by itself once the
+cause is gone; clearing repeats the look.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG, CronTriggerTimetable
+
+from include.foresight import runtime
+
+with DAG(
+    runtime.HEALTH,
+    description="Missing runs, replication, broken registry entries",
+    doc_md=__doc__,
+    schedule=CronTriggerTimetable("*/15 * * * *", timezone="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(minutes=14),
+    is_paused_upon_creation=False,
+    tags=[runtime.TAG, "fleet"],
+    default_args=runtime.TASK_DEFAULTS | {"retries": 1, "execution_timeout": timedelta(minutes=5)},
+    on_failure_callback=runtime.FailureNotifier(),
+):
+    PythonOperator(task_id="registry", python_callable=runtime.check_registry)
+    PythonOperator(task_id="runs", python_callable=runtime.check_runs)
+    PythonOperator(task_id="replication", python_callable=runtime.check_replication)

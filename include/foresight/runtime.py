@@ -1,0 +1,502 @@
+"""The Airflow edge: DAGs from the registry, the bodies of tasks, hooks, retries, alert transport.
+
+The only module of the library that imports Airflow. DAG files import it at every parse and at the start of every
+task, so psycopg, pandas and whatever else is heavy is imported by the functions that need it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import html
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.sdk import DAG, BaseNotifier, CronTriggerTimetable, Param, TriggerRule
+from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException, TaskDeferred
+
+from include.foresight import alerts, names, registry, settings
+from include.foresight.alerts import Alert
+from include.foresight.errors import ConfigurationError, RunNotPrepared
+from include.foresight.registry import Entry
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection, Context
+    from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy
+
+    from include.foresight.database import Databases
+
+log = logging.getLogger(__name__)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+OWNER = "foresight"
+TAG = "foresight"
+SYNC_CLIENTS = "sync_clients"
+HEALTH = "health"
+
+PHASES = ("prepare", "validate", "train", "gate", "enrich", "watch", "report")
+
+# One training is ended by the library long before; this ends a task whose server has stopped answering.
+TIMEOUTS = {
+    "prepare": timedelta(minutes=10),
+    "validate": timedelta(minutes=30),
+    "train": timedelta(hours=2),
+    "gate": timedelta(minutes=30),
+    "enrich": timedelta(minutes=30),
+    "watch": timedelta(minutes=30),
+    "report": timedelta(minutes=10),
+}
+NIGHTLY_TIMEOUT = timedelta(hours=8)
+
+# What is promoted and served does not depend on whether everything before went well.
+TRIGGER_RULES = dict.fromkeys(("gate", "enrich", "watch", "report"), TriggerRule.ALL_DONE)
+
+# These use the replica; its pool is named like its connection.
+ON_REPLICA = ("validate", "train", "gate", "enrich", "watch")
+
+# A replica that stays behind is asked again this often and for this long; the task takes no slot meanwhile.
+ASK_AGAIN_AFTER = timedelta(seconds=30)
+WAIT_FOR_REPLICA = timedelta(minutes=30)
+
+SMTP_CONN_ID = "foresight_smtp"
+WEBHOOK_CONN_ID = "foresight_webhook"
+WEBHOOK_TIMEOUT = 10.0
+
+# A date, or a moment; Airflow itself checks no format.
+MOMENT = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?$"
+
+
+class RetryWhatCanPass(RetryPolicy):
+    """Try again what can pass by waiting, give up at once on what cannot; anything unknown is tried again."""
+
+    def evaluate(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
+    ) -> RetryDecision:
+        return retry_rules().evaluate(exception, try_number, max_tries, context)
+
+
+@cache
+def retry_rules() -> ExceptionRetryPolicy:
+    """The first rule that fits decides. Made when something has failed: a rule imports the class that it names."""
+    from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
+
+    errors = "include.foresight.errors"
+    return ExceptionRetryPolicy(
+        [
+            RetryRule(
+                [f"{errors}.ClientBusy", f"{errors}.ReplicaBehind"],
+                retry_delay=timedelta(minutes=1),
+                reason="waiting helps",
+            ),
+            RetryRule(f"{errors}.ForesightError", RetryAction.FAIL, reason="the same again would fail the same way"),
+            RetryRule(
+                ["psycopg.errors.QueryCanceled", "airflow.sdk.exceptions.AirflowTaskTimeout"],
+                RetryAction.FAIL,
+                reason="it has had its time",
+            ),
+            RetryRule("psycopg.ProgrammingError", RetryAction.FAIL, reason="the statement or a privilege is wrong"),
+            RetryRule(
+                ["psycopg.OperationalError", "psycopg.InterfaceError"],
+                retry_delay=timedelta(seconds=20),
+                reason="the server may be back",
+            ),
+        ]
+    )
+
+
+TASK_DEFAULTS: dict[str, Any] = {
+    "owner": OWNER,
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    "retry_policy": RetryWhatCanPass(),
+}
+
+
+class FailureNotifier(BaseNotifier):
+    """For `on_failure_callback` of a DAG: also told when a task was killed, which no callback of the task is."""
+
+    def notify(self, context: Context) -> None:
+        run_failed(context["dag"].dag_id, context["run_id"], str(context.get("reason") or "failed"))
+
+
+# --- The nightly DAGs
+
+
+def nightly_dags(only: str | None, doc: str | None) -> dict[str, DAG]:
+    """The nightly DAGs by id: of every client of the snapshot, or, in a task's process, the one that runs.
+
+    That one (`only`, the parsing context's id) is made from its id alone: what differs from client to client (schedule,
+    pool) concerns the scheduler, and a task must be able to start whatever has become of the snapshot.
+    """
+    if only:
+        slug = only.removeprefix(names.dag_id(""))
+        return {only: nightly(Entry(slug), doc)} if only == names.dag_id(slug) else {}
+    snapshot = registry.read(settings.registry_snapshot())
+    if snapshot.error:
+        log.error("%s", snapshot.error)
+    dags, broken = build(snapshot.clients, doc)
+    for slug, reason in broken.items():
+        log.error("registry entry '%s' makes no DAG: %s", slug, reason)
+    return dags
+
+
+def build(entries: Sequence[Any], doc: str | None = None) -> tuple[dict[str, DAG], dict[str, str]]:
+    """DAGs by id, and by slug why there is none. One bad entry must not take down the other DAGs of the file."""
+    dags: dict[str, DAG] = {}
+    broken: dict[str, str] = {}
+    for number, stated in enumerate(entries):
+        try:
+            entry = Entry.of(stated)
+            if names.dag_id(entry.slug) in dags:
+                raise ConfigurationError(f"client '{entry.slug}' is in the snapshot twice")
+            dag = nightly(entry, doc)
+            dag.validate()
+            dag.check_cycle()
+            dags[dag.dag_id] = dag
+        except Exception as error:  # Airflow raises its own, croniter's and the time zone library's
+            slug = stated.get("slug") if isinstance(stated, Mapping) else None
+            broken[str(slug or f"entry {number}")] = f"{type(error).__name__}: {error}"
+    return dags, broken
+
+
+def nightly(entry: Entry, doc: str | None = None) -> DAG:
+    """The DAG of one client. It is not registered: whoever calls has to put it among a module's globals."""
+    dag = DAG(
+        names.dag_id(entry.slug),
+        description=f"Nightly models of {entry.name or entry.slug}",
+        doc_md=doc,
+        schedule=CronTriggerTimetable(entry.cron, timezone=entry.time_zone),
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=NIGHTLY_TIMEOUT,
+        is_paused_upon_creation=False,
+        auto_register=False,
+        params=params(),
+        tags=[TAG, "nightly", f"client:{entry.slug}"],
+        default_args=TASK_DEFAULTS,
+        on_failure_callback=FailureNotifier(),
+    )
+    before = None
+    for phase in PHASES:
+        operator, body = {"prepare": (Prepare, prepare), "report": (PythonOperator, report)}.get(
+            phase, (PythonOperator, run_phase)
+        )
+        task = operator(
+            task_id=phase,
+            dag=dag,
+            python_callable=body,
+            op_kwargs={"slug": entry.slug} | ({"phase": phase} if body is run_phase else {}),
+            execution_timeout=TIMEOUTS[phase],
+            trigger_rule=TRIGGER_RULES.get(phase, TriggerRule.ALL_SUCCESS),
+            **({"pool": entry.replica_conn_id} if phase in ON_REPLICA else {}),
+        )
+        if before:
+            before >> task
+        before = task
+    return dag
+
+
+@cache
+def model_names() -> list[str]:
+    """The models that are specified, without reading the specs."""
+    return sorted(path.stem for path in (ROOT / "sql" / "features").glob("*.toml"))
+
+
+def params() -> dict[str, Param]:
+    """What may be asked of a run that somebody triggers; the defaults are the nightly's."""
+    models = model_names()
+    return {
+        "models": Param(
+            models,
+            type="array",
+            items={"type": "string", "enum": models},
+            examples=models,
+            minItems=1,
+            uniqueItems=True,
+            title="Models",
+            description="Which models to look at; all of them by default.",
+        ),
+        "force_retrain": Param(
+            False, type="boolean", title="Force retrain", description="Train even where the data have not changed."
+        ),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description="Train and judge, but promote nothing and write no prediction.",
+        ),
+        "as_of": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            pattern=MOMENT,
+            title="As of",
+            description="As if it were this moment (UTC unless it names an offset). Never promotes, never overwrites.",
+        ),
+    }
+
+
+def request(params: Mapping[str, Any], run_type: str) -> dict[str, Any]:
+    """What the run asks of `prepare`. All models named is no wish: such a night may be skipped if nothing is new."""
+    models = list(params["models"])
+    return {
+        "models": None if sorted(models) == model_names() else models,
+        "force_retrain": params["force_retrain"],
+        "dry_run": params["dry_run"],
+        "as_of": params["as_of"],
+        "trigger": run_type,
+    }
+
+
+# --- The bodies of tasks
+
+
+class Prepare(ShortCircuitOperator):
+    """Skips the whole run, its report too, when nothing is new; defers while the replica is behind."""
+
+    def resume(self, context: Context, event: Any = None, waited: float = 0.0) -> Any:
+        """Ask again. `waited`: seconds spent deferred so far."""
+        self.op_kwargs = {**self.op_kwargs, "waited": waited}
+        return self.execute(context)
+
+
+def prepare(
+    slug: str, run_id: str, params: Mapping[str, Any], dag_run: Any, waited: float = 0.0
+) -> dict[str, Any] | None:
+    """Open the run; None if there is nothing to do (the report's row is written then)."""
+    from include.foresight import nightly
+
+    result = nightly.prepare(databases(), slug, run_id, request(params, str(dag_run.run_type)))
+    log.info("%s", result)
+    match result["state"]:
+        case "unchanged":
+            return None
+        case "waiting" if waited >= WAIT_FOR_REPLICA.total_seconds():
+            raise AirflowFailException(
+                f"client '{slug}': the replica has not shown the heartbeat for {waited / 60:.0f} minutes; the DAG {HEALTH} "
+                "says what is wrong with it. Clear this task once it has caught up."
+            )
+        case "waiting":
+            raise TaskDeferred(
+                trigger=TimeDeltaTrigger(ASK_AGAIN_AFTER),
+                method_name=Prepare.resume.__name__,
+                kwargs={"waited": waited + ASK_AGAIN_AFTER.total_seconds()},
+            )
+    return result
+
+
+def run_phase(slug: str, phase: str, run_id: str) -> dict[str, Any]:
+    """One phase between prepare and report."""
+    from include.foresight import nightly
+
+    try:
+        return getattr(nightly, phase)(databases(), slug, run_id)
+    except RunNotPrepared as error:
+        raise AirflowSkipException(str(error)) from error
+
+
+def report(slug: str, run_id: str, dag: DAG, ti: Any) -> dict[str, Any]:
+    """Write the report, then fail if anything failed: this task is the last, so its state is the run's."""
+    from include.foresight import nightly
+
+    states = task_states(dag.dag_id, run_id, ti)
+    result = nightly.report(databases(), slug, run_id, states)
+    log.info("%s", result)
+    failed = [phase for phase in PHASES if states.get(phase) == "failed"]
+    if failed:
+        raise AirflowFailException(f"failed in {', '.join(failed)}; the report is written")
+    return result
+
+
+def task_states(dag_id: str, run_id: str, ti: Any) -> dict[str, str]:
+    """The states of a run's tasks, by task; those that have not begun are absent."""
+    states = ti.get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {})
+    return {task: str(state) for task, state in states.items() if state}
+
+
+def sync_clients() -> list[str]:
+    """The registry's clients, provisioned, into the snapshot."""
+    return registry.sync(databases(), settings.registry_snapshot())
+
+
+def check_registry() -> None:
+    """Fail, naming them, for clients that should have a DAG and have none, and for a snapshot that is not fresh."""
+    from include.foresight import health
+
+    snapshot = registry.read(settings.registry_snapshot(), max_age=registry.MAX_AGE)
+    found(health.registry_troubles(snapshot, build(snapshot.clients)[1]))
+
+
+def check_runs(ti: Any) -> None:
+    """Fail, naming them, for clients whose nightly did not begin, or does not get on."""
+    from include.foresight import health
+
+    found(
+        [
+            *health.missed_runs(databases(), paused=lambda dag_id: is_paused(dag_id, ti)),
+            *health.waiting_runs(databases(), lambda dag_id, run_id: task_states(dag_id, run_id, ti)),
+        ]
+    )
+
+
+def check_replication() -> None:
+    """Fail, naming them, for slots and replicas that stay behind."""
+    from include.foresight import health
+
+    entries = registry.read(settings.registry_snapshot()).clients
+    replicas = {
+        entry["replica_conn_id"] for entry in entries if isinstance(entry, Mapping) and "replica_conn_id" in entry
+    }
+    found(health.replication_troubles(databases(), sorted(replicas)))
+
+
+def found(troubles: Sequence[Alert]) -> None:
+    """Tell of each, once a day, and fail; of the failure itself nobody is told on top."""
+    if not troubles:
+        return
+    for trouble in troubles:
+        tell(trouble)
+    _note_as_told(_fleet_failure(HEALTH, "", ""))
+    raise AirflowFailException("; ".join(f"{trouble.subject}: {trouble.body}" for trouble in troubles))
+
+
+def is_paused(dag_id: str, ti: Any) -> bool:
+    from airflow.sdk.exceptions import AirflowRuntimeError
+
+    try:
+        return ti.get_dag(dag_id).is_paused
+    except AirflowRuntimeError:  # Airflow has no such DAG, which is the trouble
+        return False
+
+
+# --- Connections
+
+
+def databases() -> Databases:
+    from include.foresight.database import Databases
+
+    return Databases(connect)
+
+
+def connect(conn_id: str) -> Any:
+    """A new psycopg connection of that Airflow connection."""
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    try:
+        return PostgresHook(postgres_conn_id=conn_id).get_conn()
+    except AirflowNotFoundException as error:
+        raise ConfigurationError(f"Airflow has no connection '{conn_id}'") from error
+
+
+def connection(conn_id: str) -> Connection | None:
+    from airflow.sdk import BaseHook
+
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        return None
+
+
+# --- Alerts
+
+
+class AirflowTransport:
+    """By Airflow's connections: `foresight_smtp` (extra: from_email, to_email) and `foresight_webhook` (type http)."""
+
+    def email(self, to: Sequence[str], subject: str, body: str) -> bool:
+        smtp = connection(SMTP_CONN_ID)
+        if smtp is None:
+            return False
+        own = smtp.extra_dejson.get("to_email") or []
+        recipients = list(to) or ([own] if isinstance(own, str) else list(own))
+        if not recipients:
+            return False
+        from airflow.providers.smtp.hooks.smtp import SmtpHook
+
+        with SmtpHook(smtp_conn_id=SMTP_CONN_ID) as hook:
+            hook.send_email_smtp(to=recipients, subject=subject, html_content=f"<pre>{html.escape(body)}</pre>")
+        return True
+
+    def webhook(self, conn_id: str | None, payload: Mapping[str, Any]) -> bool:
+        if connection(conn_id or WEBHOOK_CONN_ID) is None:
+            if conn_id:
+                raise ConfigurationError(f"Airflow has no connection '{conn_id}', which the client's row names")
+            return False
+        from airflow.providers.http.hooks.http import HttpHook
+
+        HttpHook(method="POST", http_conn_id=conn_id or WEBHOOK_CONN_ID).run(
+            data=json.dumps(payload),
+            headers={"Content-Type": "application/json"},
+            extra_options={"timeout": WEBHOOK_TIMEOUT},
+        )
+        return True
+
+
+def tell(alert: Alert) -> bool:
+    return alerts.send(databases(), alert, AirflowTransport())
+
+
+def run_failed(dag_id: str, run_id: str, reason: str) -> bool:
+    """Tell of a failed run of one of our DAGs, whoever noticed it; whether somebody was told just now."""
+    slug = dag_id.removeprefix(names.dag_id(""))
+    if dag_id == names.dag_id(slug):
+        return tell(
+            alerts.nightly_failed(slug, run_id, reason, link=run_link(dag_id, run_id), **_reported(slug, run_id))
+        )
+    if dag_id in (SYNC_CLIENTS, HEALTH):
+        return tell(_fleet_failure(dag_id, run_id, reason))
+    return False
+
+
+def import_failed(file: str, stacktrace: str) -> bool:
+    """Tell of a DAG file of ours that cannot be imported; other bundles' files are others' affair."""
+    path = Path(file)
+    if not path.is_relative_to(ROOT):
+        return False
+    return tell(alerts.import_failed(str(path.relative_to(ROOT)), stacktrace, _today()))
+
+
+def run_link(dag_id: str, run_id: str) -> str:
+    from urllib.parse import quote
+
+    from airflow.configuration import conf
+
+    base = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
+    return f"{base}/dags/{quote(dag_id)}/runs/{quote(run_id)}"
+
+
+def _reported(slug: str, run_id: str) -> dict[str, Any]:
+    """What the run's report adds to the message, if the primary answers and there is one."""
+    try:
+        with databases().primary() as session, session.as_fleet() as fleet:
+            row = fleet.one("alerts/failed_run", {"slug": slug, "dag_run_id": run_id})
+    except Exception:  # `tell` will say so
+        log.warning("the report of %s cannot be read", run_id, exc_info=True)
+        return {}
+    return (
+        {name: row[name] for name in ("name", "attempt")} | {"failed_tasks": row["failed_tasks"] or ()} if row else {}
+    )
+
+
+def _fleet_failure(dag_id: str, run_id: str, reason: str) -> Alert:
+    return alerts.fleet_dag_failed(dag_id, run_id, reason, _today(), run_link(dag_id, run_id) if run_id else None)
+
+
+def _note_as_told(alert: Alert) -> None:
+    try:
+        with databases().primary() as session, session.as_fleet() as fleet:
+            alerts.record(fleet, alert)
+    except Exception:
+        log.warning("not noted as told: %s", alert.subject, exc_info=True)
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
