@@ -11,13 +11,13 @@ at a minute that follows from its slug.
 
 | task | what it does | what a failure means |
 |---|---|---|
-| prepare | waits for the replica, tidies up after a crash; skips the rest if nothing is new | a server is away or behind |
+| prepare | waits for the replica, tidies up after a crash; skips the rest if nothing is new | a server is away |
 | validate | runs `sql/checks/`: `block`, `quarantine` or `warn` | every model is blocked: see `ml.validation_results` |
 | train | a table and a training per model, in turn | named models failed (`ml.training_runs`), others went on |
 | gate | challenger, champion and simple rung on the same later rows; promotes | what was served is served on |
 | enrich | scores open pull requests and unestimated issues | predictions are those of the last night |
 | watch | joins predictions with outcomes, health of the models | only knowledge is missing |
-| report | a row and a summary in `ml.nightly_runs`, whatever happened before | on purpose, when a task before it failed |
+| report | a row and a summary in `ml.nightly_runs`, whatever happened before | on purpose, if a task before it failed |
 
 **Manual runs** (Trigger; all optional):
 

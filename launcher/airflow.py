@@ -62,7 +62,7 @@ def connection(port: int, password: str) -> str:
             "password": password,
             "schema": "platform",
             # Twice: what goes through SQLAlchemy (get_df) does not read the first.
-            "extra": options | {"sqlalchemy_query": options},
+            "extra": options | {"sqlalchemy_query": options, "connect_timeout": 10},
         }
     )
 
@@ -70,6 +70,11 @@ def connection(port: int, password: str) -> str:
 def parallelism(cores: int) -> int:
     """Task processes at a time. All of them are started at once; Airflow's default of 32 makes two cores thrash."""
     return max(2, min(32, 2 * cores))
+
+
+def connections_of_the_user() -> dict[str, str]:
+    """Connections that the user's own environment brings: where alerts go (FORESIGHT_SMTP, FORESIGHT_WEBHOOK)."""
+    return {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW_CONN_FORESIGHT_")}
 
 
 def settings(instance: Instance, *, checkout: Path = CHECKOUT, cores: int | None = None) -> dict[str, str]:
@@ -119,8 +124,10 @@ def settings(instance: Instance, *, checkout: Path = CHECKOUT, cores: int | None
         "dag_processor": {
             "dag_bundle_config_list": json.dumps(bundles),
             "dag_bundle_storage_path": instance.airflow_home / "bundles",
+            # A change of the registry is in the snapshot within a minute and must be a DAG within two. The files are
+            # the same ones all day; what they hold changes with the snapshot, so it is the second that counts.
             "refresh_interval": 30,
-            "min_file_process_interval": 30,
+            "min_file_process_interval": 20,
             "parsing_processes": 1,
         },
     }
@@ -129,13 +136,15 @@ def settings(instance: Instance, *, checkout: Path = CHECKOUT, cores: int | None
         for section, entries in sections.items()
         for name, value in entries.items()
     }
-    return variables | {
+    ours = {
         "AIRFLOW_HOME": str(instance.airflow_home),
         "AIRFLOW_CONN_FORESIGHT_PRIMARY": connection(instance.ports["primary"], instance.secrets["app"]),
         "AIRFLOW_CONN_FORESIGHT_REPLICA": connection(instance.ports["replica"], instance.secrets["app"]),
         # A bundle's root is on the path of the DAG processor and of tasks, but not of the API server and the triggerer.
         "PYTHONPATH": str(checkout),
+        "FORESIGHT_REGISTRY_SNAPSHOT": str(instance.snapshot),
     }
+    return variables | connections_of_the_user() | ours
 
 
 def environment(instance: Instance) -> dict[str, str]:

@@ -17,7 +17,11 @@ from launcher.errors import LauncherError
 from launcher.instance import Instance
 from launcher.system import CHECKOUT
 
-DECISIONS = {"promote": "promoted", "keep": "champion kept", "demote": "champion replaced"}
+SIMPLE_RUNGS = {"recent", "prior"}
+ERRORS = (
+    "Errors are of the same later rows: points on average (complexity), 1 − AUC (rework), "
+    "the median absolute log of the ratio (trajectory)."
+)
 
 COLUMNS = {
     "client": "left",
@@ -67,8 +71,14 @@ def verdict(model: dict[str, Any]) -> str:
     if status is None or status == "unchanged":
         return f"unchanged, {served}"
     if status == "trained" and model["decision"]:
-        return f"{DECISIONS[model['decision']]}, {served}"
+        return f"{_decided(model)}, {served}"
     return f"{status.replace('_', ' ')}, {served}"
+
+
+def _decided(model: dict[str, Any]) -> str:
+    if model["decision"] == "promote":
+        return "promoted"
+    return "turned down" if model["served_by"] in SIMPLE_RUNGS else "champion kept"
 
 
 def removed(model: dict[str, Any]) -> str:
@@ -83,7 +93,7 @@ def number(value: float | None) -> str:
 
 def table(report: Report) -> Table:
     """The result, one line per client and model."""
-    shown = Table(title="Result", title_justify="left")
+    shown = Table(title="Result", title_justify="left", caption=ERRORS, caption_justify="left")
     for heading, justify in COLUMNS.items():
         shown.add_column(heading, justify=justify, overflow="fold")
     before = None

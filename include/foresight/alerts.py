@@ -133,7 +133,13 @@ def send(databases: Databases, alert: Alert, transport: Transport) -> bool:
     except Undelivered as error:
         log.error("%s. Nobody was told: %s\n%s", error, alert.subject, alert.body)
     except Exception as error:  # an alert never breaks what it tells of
-        log.exception("no alert can be recorded on the primary; it was: %s\n%s", alert.subject, alert.body)
+        log.error(
+            "%s: %s. No alert can be recorded on the primary; it was: %s\n%s",
+            type(error).__name__,
+            error,
+            alert.subject,
+            alert.body,
+        )
         return _send_unrecorded(primary_away(error, alert.subject, datetime.datetime.now(datetime.UTC)), transport)
     return False
 

@@ -41,7 +41,7 @@ def install(
     are. Raises ConfigurationError for what a person has to change, ForesightError if the first copy gets nowhere.
     """
     prepare(primary_dsn, replica_dsn, passwords=passwords, progress=progress)
-    with session(primary_dsn) as primary, session(replica_dsn) as replica:
+    with sessions(primary_dsn, replica_dsn) as (primary, replica):
         replication.subscribe(primary, replica, replication_dsn_for_replica, say=progress)
 
 
@@ -52,8 +52,7 @@ def prepare(
 
     The replica goes first: it must have a table or a column before the primary sends rows for it.
     """
-    with session(primary_dsn) as primary, session(replica_dsn) as replica:
-        check_servers(primary, replica)
+    with sessions(primary_dsn, replica_dsn) as (primary, replica):
         bootstrap(primary, "primary", {APP: passwords.app, REPLICATION: passwords.replication})
         bootstrap(replica, "replica", {APP: passwords.app})
         with as_owner(replica):
@@ -77,12 +76,17 @@ def provision(primary_dsn: str, replica_dsn: str, *client_ids: int) -> None:
 
 
 @contextlib.contextmanager
-def session(dsn: str) -> Iterator[psycopg.Connection]:
-    """A session in autocommit that nobody else who sets up this database shares the time with."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("set client_min_messages to warning")
-        connection.execute(statement("deployment/lock"))
-        yield connection
+def sessions(primary_dsn: str, replica_dsn: str) -> Iterator[tuple[psycopg.Connection, psycopg.Connection]]:
+    """Sessions in autocommit on both servers, which nobody else who sets up these databases has at the same time."""
+    with (
+        psycopg.connect(primary_dsn, autocommit=True) as primary,
+        psycopg.connect(replica_dsn, autocommit=True) as replica,
+    ):
+        check_servers(primary, replica)
+        for connection in (primary, replica):
+            connection.execute("set client_min_messages to warning")
+            connection.execute(statement("deployment/lock"))
+        yield primary, replica
 
 
 @contextlib.contextmanager
@@ -94,8 +98,11 @@ def as_owner(connection: psycopg.Connection) -> Iterator[None]:
 
 
 def check_servers(primary: psycopg.Connection, replica: psycopg.Connection) -> None:
+    """Raises ConfigurationError, with what to do, if these servers cannot be set up."""
+    identities = set()
     for name, connection in {"primary": primary, "replica": replica}.items():
-        version, text, wal_level, is_superuser = connection.execute(statement("deployment/server")).fetchone()
+        version, text, wal_level, is_superuser, identity = connection.execute(statement("deployment/server")).fetchone()
+        identities.add(identity)
         if version < OLDEST_SERVER:
             raise ConfigurationError(f"the {name} is PostgreSQL {text}; 15 is the oldest that will do")
         if not is_superuser:
@@ -105,6 +112,11 @@ def check_servers(primary: psycopg.Connection, replica: psycopg.Connection) -> N
                 f"the primary runs with wal_level = {wal_level}: set it to logical "
                 "(alter system set wal_level = logical) and restart the server"
             )
+    if len(identities) == 1:
+        raise ConfigurationError(
+            "primary and replica are one server, and a subscription to oneself waits for ever: "
+            "the replica needs a server of its own"
+        )
 
 
 def bootstrap(connection: psycopg.Connection, side: str, passwords: dict[str, str]) -> None:

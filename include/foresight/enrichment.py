@@ -37,7 +37,7 @@ class Enriched:
 
 
 def enrich(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Enriched]:
-    """Write every model's predictions for the client's open entities; nothing in a dry run, or when it is off for it."""
+    """Write every model's predictions for the client's open entities; nothing in a dry run, or where it is off."""
     client = run.client
     if not client.ml_predictions_enabled or run.request.dry_run:
         return []

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from include.foresight.model_specs import ModelSpec
 
@@ -68,6 +67,8 @@ def judge(spec: ModelSpec, rows: Judged, *, served_by: str | None) -> Verdict:
     criteria = _fitness(spec, "challenger", scores)
     passed = all(criterion.passed for criterion in criteria)
     champion_fit = False
+    # Rows that tell nothing (one class only, none left after both cuts) say nothing against what serves either.
+    unmeasured = rows.champion is not None and scores["simple"]["error"] is None
     if rows.champion is not None:
         scores["champion"] = metrics(spec, rows.labels, rows.champion)
         champion_fit = all(criterion.passed for criterion in _fitness(spec, "champion", scores))
@@ -77,7 +78,7 @@ def judge(spec: ModelSpec, rows: Judged, *, served_by: str | None) -> Verdict:
         decision = PROMOTE if better.passed else KEEP
     elif passed:
         decision = PROMOTE
-    elif champion_fit or served_by == "recent":
+    elif champion_fit or served_by == "recent" or unmeasured:
         decision = KEEP
     else:
         decision = DEMOTE
@@ -87,7 +88,7 @@ def judge(spec: ModelSpec, rows: Judged, *, served_by: str | None) -> Verdict:
         criteria=tuple(criteria),
         scores=scores,
         rows_judged=len(rows.labels),
-        sentence=_sentence(spec, decision, scores, criteria, champion_fit, len(rows.labels)),
+        sentence=_sentence(spec, decision, scores, criteria, champion_fit or unmeasured, len(rows.labels)),
     )
 
 
@@ -134,7 +135,7 @@ def _sentence(
     decision: str,
     scores: Mapping[str, Mapping[str, float | None]],
     criteria: Sequence[Criterion],
-    champion_fit: bool,
+    champion_stays: bool,
     rows: int,
 ) -> str:
     """What a manager reads."""
@@ -144,7 +145,7 @@ def _sentence(
     )
     if decision == PROMOTE:
         return f"{compared}: the new model serves."
-    if champion_fit:
+    if champion_stays:
         old = _said(spec, scores["champion"]["error"])
         return f"{compared}, the model in service {old}: the model in service stays."
     failed = "; ".join(criterion.reason for criterion in criteria if not criterion.passed)
@@ -164,8 +165,11 @@ def _said(spec: ModelSpec, error: float | None) -> str:
 
 
 def metrics(spec: ModelSpec, labels: Sequence[float], answers: Sequence[float]) -> dict[str, float | None]:
-    """Every metric of the task, and `error`: the spec's measure, turned so that less is better. None: not defined."""
+    """Every metric of the task, and `error`: the spec's measure, turned so that less is better. None: not defined, as
+    all are where an answer is no number: a median or a rank would pass over it."""
     truth, given = np.asarray(labels, dtype=float), np.asarray(answers, dtype=float)
+    if not (np.isfinite(truth).all() and np.isfinite(given).all()):
+        return dict.fromkeys([*METRICS[spec.task], "error"])
     found = {name: _number(function(truth, given)) for name, function in METRICS[spec.task].items()}
     value = found[spec.measure]
     if value is None:
@@ -193,6 +197,9 @@ def _median_absolute_log_error(truth: np.ndarray, given: np.ndarray) -> float:
 
 
 def _auc(truth: np.ndarray, given: np.ndarray) -> float:
+    # Imported here: half a second that every task of a night would pay.
+    from scipy import stats
+
     positive, negative = given[truth == 1], given[truth == 0]
     if not len(positive) or not len(negative):
         return math.nan

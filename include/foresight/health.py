@@ -99,8 +99,8 @@ def waiting_runs(databases: Databases, states: TaskStates) -> list[Alert]:
                 row["slug"],
                 f"waiting_run:{row['dag_run_id']}",
                 one_line(f"Foresight: the nightly of {row['name']} gets no slot"),
-                f"The run began at {row['started_at']:%H:%M %Z}; its task {', '.join(waiting)} waits for a slot of the pool "
-                f"'{pool}': the pool is full, or missing (airflow pools set {pool} 2 replica).",
+                f"The run began at {row['started_at']:%H:%M %Z}; its task {', '.join(waiting)} waits for a slot of the "
+                f"pool '{pool}': the pool is full, or missing (airflow pools set {pool} 2 replica).",
             )
         )
     return found

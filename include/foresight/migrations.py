@@ -27,8 +27,6 @@ from include.foresight.sql import ROOT, statement
 
 FROZEN = "frozen.txt"
 SCRIPT_NAME = re.compile(r"(?P<number>[0-9]{4})_[a-z0-9_]+\.sql")
-# Whoever upgrades holds this lock of the database; the number means nothing.
-LOCK = 7_461_001
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def upgrade(dsn: str, history: History) -> list[str]:
 
     with engine.connect() as connection:
         driver.execute(sql.SQL("set role to {}").format(sql.Identifier(names.OWNER)))
-        driver.execute(sql.SQL("select pg_advisory_lock({})").format(LOCK))
+        driver.execute(statement("migrations/lock"))
         # A routine of the platform's in the path must not be taken for one of PostgreSQL's.
         driver.execute("set search_path to pg_catalog, public")
         driver.execute("set client_min_messages to warning")

@@ -83,6 +83,8 @@ class ModelSpec:
     def for_client(self, overrides: Mapping[str, Any]) -> ModelSpec:
         """The spec with a client's own settings and bounds: {"<model>": {"settings": {...}, "bounds": {...}}}."""
         own = overrides.get(self.model, {})
+        if not isinstance(own, Mapping) or not all(isinstance(part, Mapping) for part in own.values()):
+            raise self._wrong("a client's overrides", 'objects like {"settings": {...}}', own)
         unknown = set(own) - {"settings", "bounds"}
         for part in ("settings", "bounds"):
             unknown |= set(own.get(part, {})) - set(getattr(self, part))
@@ -90,6 +92,9 @@ class ModelSpec:
             raise ConfigurationError(
                 f"model '{self.model}': a client overrides {', '.join(sorted(unknown))}, which the spec does not have"
             )
+        for name, value in ((name, value) for part in own.values() for name, value in part.items()):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise self._wrong(f"a client's {name}", "a number", value)
         return replace(
             self,
             settings={**self.settings, **own.get("settings", {})},
@@ -118,5 +123,9 @@ def read(model: str) -> ModelSpec:
 
 
 def chosen(wanted: tuple[str, ...] | None, overrides: Mapping[str, Any]) -> list[ModelSpec]:
-    """The specs of these models, or of all, as the client has them."""
+    """The specs of these models, or of all, as the client has them. What overrides say of `checks` is theirs."""
+    unknown = sorted(set(overrides) - {*names(), "checks"})
+    if unknown:
+        known = ", ".join(names())
+        raise ConfigurationError(f"a client overrides '{unknown[0]}': there are the models {known}, and checks")
     return [read(model).for_client(overrides) for model in (wanted or names())]

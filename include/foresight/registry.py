@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from include.foresight.errors import ConfigurationError, ForesightError
 
@@ -68,6 +69,13 @@ class Entry:
         schedule = stated.get("schedule")
         if schedule is not None and not isinstance(schedule, str):
             raise ConfigurationError(f"schedule of client '{slug}' must be cron or null, got {schedule!r}")
+        try:
+            # Airflow reads it when it serializes the DAG, and what fails there takes down every DAG of the file.
+            ZoneInfo(stated["time_zone"])
+        except (KeyError, ValueError, OSError):
+            raise ConfigurationError(
+                f"time_zone of client '{slug}' must be a name like Europe/Paris, got '{stated['time_zone']}'"
+            ) from None
         return cls(slug, schedule=schedule, **{name: stated[name] for name in kinds})
 
     @classmethod
@@ -101,8 +109,6 @@ def default_schedule(slug: str) -> str:
 
 def last_due(cron: str, time_zone: str, before: datetime.datetime) -> datetime.datetime:
     """The last moment before `before` at which that schedule was due."""
-    from zoneinfo import ZoneInfo
-
     from croniter import croniter
 
     return croniter(cron, before.astimezone(ZoneInfo(time_zone))).get_prev(datetime.datetime)

@@ -66,6 +66,10 @@ ON_REPLICA = ("validate", "train", "gate", "enrich", "watch")
 ASK_AGAIN_AFTER = timedelta(seconds=30)
 WAIT_FOR_REPLICA = timedelta(minutes=30)
 
+# A new client's first nightly is the next one. False does not say so: Airflow 3.3.2 takes it for "at once, if the last
+# tick was less than a tenth of the period ago", which is 2.4 hours here.
+WAIT_FOR_NEXT_TICK = timedelta(seconds=1)
+
 SMTP_CONN_ID = "foresight_smtp"
 WEBHOOK_CONN_ID = "foresight_webhook"
 WEBHOOK_TIMEOUT = 10.0
@@ -123,6 +127,9 @@ TASK_DEFAULTS: dict[str, Any] = {
 class FailureNotifier(BaseNotifier):
     """For `on_failure_callback` of a DAG: also told when a task was killed, which no callback of the task is."""
 
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """There are none; the DAG that `dag.test()` hands over could not render any."""
+
     def notify(self, context: Context) -> None:
         run_failed(context["dag"].dag_id, context["run_id"], str(context.get("reason") or "failed"))
 
@@ -173,7 +180,7 @@ def nightly(entry: Entry, doc: str | None = None) -> DAG:
         names.dag_id(entry.slug),
         description=f"Nightly models of {entry.name or entry.slug}",
         doc_md=doc,
-        schedule=CronTriggerTimetable(entry.cron, timezone=entry.time_zone),
+        schedule=CronTriggerTimetable(entry.cron, timezone=entry.time_zone, run_immediately=WAIT_FOR_NEXT_TICK),
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=NIGHTLY_TIMEOUT,
@@ -271,26 +278,25 @@ class Prepare(ShortCircuitOperator):
 def prepare(
     slug: str, run_id: str, params: Mapping[str, Any], dag_run: Any, waited: float = 0.0
 ) -> dict[str, Any] | None:
-    """Open the run; None if there is nothing to do (the report's row is written then)."""
+    """Open the run; None if there is nothing to do (the run's row is closed then)."""
     from include.foresight import nightly
 
-    result = nightly.prepare(databases(), slug, run_id, request(params, str(dag_run.run_type)))
+    result = nightly.prepare(
+        databases(),
+        slug,
+        run_id,
+        request(params, dag_run.run_type.value),
+        waited=waited,
+        at_most=WAIT_FOR_REPLICA.total_seconds(),
+    )
+    if result["state"] == "waiting":
+        raise TaskDeferred(
+            trigger=TimeDeltaTrigger(ASK_AGAIN_AFTER),
+            method_name=Prepare.resume.__name__,
+            kwargs={"waited": waited + ASK_AGAIN_AFTER.total_seconds()},
+        )
     log.info("%s", result)
-    match result["state"]:
-        case "unchanged":
-            return None
-        case "waiting" if waited >= WAIT_FOR_REPLICA.total_seconds():
-            raise AirflowFailException(
-                f"client '{slug}': the replica has not shown the heartbeat for {waited / 60:.0f} minutes; the DAG {HEALTH} "
-                "says what is wrong with it. Clear this task once it has caught up."
-            )
-        case "waiting":
-            raise TaskDeferred(
-                trigger=TimeDeltaTrigger(ASK_AGAIN_AFTER),
-                method_name=Prepare.resume.__name__,
-                kwargs={"waited": waited + ASK_AGAIN_AFTER.total_seconds()},
-            )
-    return result
+    return None if result["state"] == "unchanged" else result
 
 
 def run_phase(slug: str, phase: str, run_id: str) -> dict[str, Any]:
@@ -298,7 +304,7 @@ def run_phase(slug: str, phase: str, run_id: str) -> dict[str, Any]:
     from include.foresight import nightly
 
     try:
-        return getattr(nightly, phase)(databases(), slug, run_id)
+        return nightly.PHASES[phase](databases(), slug, run_id)
     except RunNotPrepared as error:
         raise AirflowSkipException(str(error)) from error
 
@@ -307,7 +313,7 @@ def report(slug: str, run_id: str, dag: DAG, ti: Any) -> dict[str, Any]:
     """Write the report, then fail if anything failed: this task is the last, so its state is the run's."""
     from include.foresight import nightly
 
-    states = task_states(dag.dag_id, run_id, ti)
+    states = {task: state for task, state in task_states(dag.dag_id, run_id, ti).items() if task != ti.task_id}
     result = nightly.report(databases(), slug, run_id, states)
     log.info("%s", result)
     failed = [phase for phase in PHASES if states.get(phase) == "failed"]
@@ -478,8 +484,8 @@ def _reported(slug: str, run_id: str) -> dict[str, Any]:
     try:
         with databases().primary() as session, session.as_fleet() as fleet:
             row = fleet.one("alerts/failed_run", {"slug": slug, "dag_run_id": run_id})
-    except Exception:  # `tell` will say so
-        log.warning("the report of %s cannot be read", run_id, exc_info=True)
+    except Exception as error:  # `tell` will say so
+        log.warning("the report of %s cannot be read: %s", run_id, error)
         return {}
     return (
         {name: row[name] for name in ("name", "attempt")} | {"failed_tasks": row["failed_tasks"] or ()} if row else {}
@@ -494,8 +500,8 @@ def _note_as_told(alert: Alert) -> None:
     try:
         with databases().primary() as session, session.as_fleet() as fleet:
             alerts.record(fleet, alert)
-    except Exception:
-        log.warning("not noted as told: %s", alert.subject, exc_info=True)
+    except Exception as error:
+        log.warning("not noted as told: %s: %s", alert.subject, error)
 
 
 def _today() -> datetime.date:

@@ -125,7 +125,8 @@ select
     ln(1 + least(known.labels, 100)) as history,
     ln(1 + recent.median) as recent_median,
     recent.spread as recent_spread,
-    ln(1 + (known.in_project * coalesce(project.median, 0) + 5 * recent.median) / (known.in_project + 5)) as project_median,
+    ln(1 + (known.in_project * coalesce(project.median, 0) + 5 * recent.median) / (known.in_project + 5))
+        as project_median,
     ln(1 + (known.in_type * coalesce(type.median, 0) + 5 * recent.median) / (known.in_type + 5)) as type_median,
     texts.type_story,
     texts.type_task,

@@ -1,5 +1,5 @@
--- Whether a pull request will need rework, asked when it opens: the rows that a model learns from, or the pull requests to
--- score. README.md has the contract.
+-- Whether a pull request will need rework, asked when it opens: the rows that a model learns from, or the pull requests
+-- to score. README.md has the contract.
 with
 asked as not materialized (
     select

@@ -1,5 +1,5 @@
--- Seconds until an epic is done, asked at several of its ages: the rows that a model learns from, or the epics to forecast.
--- README.md has the contract.
+-- Seconds until an epic is done, asked at several of its ages: the rows that a model learns from, or the epics to
+-- forecast. README.md has the contract.
 with
 asked as not materialized (
     select
@@ -253,7 +253,9 @@ select
     r.id as entity_id,
     r.moment,
     case when not asked.scoring and r.excluded is null then r.completed end as known_at,
-    case when not asked.scoring and r.excluded is null then extract(epoch from r.completed - r.moment)::float8 end as label,
+    case
+        when not asked.scoring and r.excluded is null then extract(epoch from r.completed - r.moment)::float8
+    end as label,
     left_over.remaining as simple,
     known.labels as known_labels,
     r.project as slice,
@@ -268,8 +270,8 @@ select
     ln(1 + children.points) as points_known,
     ln(1 + children.done_14) as done_14,
     ln(1 + children.done_28) as done_28,
-    -- Relative, because the counts themselves grow with the client and so tell the date: of the epics begun last only the
-    -- short ones are done, and a model that can tell the date learns that everything ends soon.
+    -- Relative, because the counts themselves grow with the client and so tell the date: of the epics begun last only
+    -- the short ones are done, and a model that can tell the date learns that everything ends soon.
     ln((1 + client.throughput_28) / (1 + client.throughput_168 / 6)) as throughput_28,
     ln((1 + client.open_issues) / (1 + client.throughput_28)) as open_issues,
     ln((1 + client.open_epics) / (1 + client.throughput_28)) as open_epics,

@@ -1,3 +1,4 @@
+-- The platform's pull requests with the risk of rework; the platform's tables stay as they are.
 create or replace view ml.pull_requests_enriched with (security_invoker = true) as
 select
     p.*,

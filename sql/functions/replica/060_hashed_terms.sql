@@ -1,5 +1,5 @@
--- How many different words of a text fall into each bucket; zeros for a text that is null or empty. Only the first 4,000
--- characters are read. A loop, because a query in a function costs more to start than the words of a title to count.
+-- How many different words of a text fall into each bucket; zeros for a text that is null or empty. Only the first
+-- 4,000 characters are read. A loop, because a query in a function costs more to start than the words of a title to count.
 create or replace function ml.hashed_terms(words text, buckets integer)
 returns float8[]
 language plpgsql immutable parallel safe

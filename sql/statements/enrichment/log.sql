@@ -1,4 +1,5 @@
--- One row per prediction. Its id follows from the run, so a repeated task logs nothing twice.
+-- One row per prediction. Its id follows from the run and what was answered, so a repeated task logs nothing twice, and
+-- what it answers otherwise once more.
 insert into ml.prediction_log (
     prediction_uuid,
     client_id,
@@ -17,7 +18,7 @@ insert into ml.prediction_log (
     as_of
 )
 select
-    md5(concat_ws('/', %(run_id)s::uuid, %(model)s::text, entity_id))::uuid,
+    md5(concat_ws('/', %(run_id)s::uuid, %(model)s::text, entity_id, %(model_uuid)s::uuid, value, features))::uuid,
     %(client_id)s,
     %(model)s,
     %(model_name)s,

@@ -6,7 +6,7 @@ select
     %(client_id)s,
     %(model)s,
     incoming.entity_id,
-    md5(concat_ws('/', %(run_id)s::uuid, %(model)s::text, incoming.entity_id))::uuid,
+    md5(concat_ws('/', %(run_id)s::uuid, %(model)s::text, incoming.entity_id, %(model_uuid)s::uuid, incoming.value, incoming.features))::uuid,
     incoming.value,
     coalesce(
         (

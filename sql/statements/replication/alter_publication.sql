@@ -1,1 +1,2 @@
+-- The present list of tables, whatever it was.
 alter publication {publication} set table {tables}

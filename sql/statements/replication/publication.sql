@@ -1,1 +1,2 @@
+-- One row where the publication exists.
 select from pg_publication where pubname = %(publication)s

@@ -1,1 +1,2 @@
+-- Begin with the tables that the publication has got since.
 alter subscription {subscription} refresh publication

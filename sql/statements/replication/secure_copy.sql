@@ -1,3 +1,4 @@
+-- Each client reads its own rows of a copy, and writes none.
 alter table {table} enable row level security;
 alter table {table} force row level security;
 drop policy if exists own_rows on {table};

@@ -1,1 +1,2 @@
+-- Before everything is copied anew.
 truncate {tables}

@@ -1,4 +1,4 @@
-"""A server that looks like the ML replica: the generated platform, the mapping views, and roles and schemas of its clients.
+"""A server that looks like the ML replica: the generated platform, the mapping views, its clients' roles and schemas.
 
 There is no row-level security here: what these tests see of isolation is the feature SQL's own doing.
 """

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+MODELS = ("complexity", "rework", "trajectory")
+
 # Client 2 gets all that client 1 has, and rows of its own that point at client 1's.
 INTRUDE = """
 insert into public.issues (
-    client_id, external_id, key, project_id, summary, issuetype_id, status_id, story_points, created, work_last_completed_at,
-    parent_external_id, custom_field_01, custom_field_05
+    client_id, external_id, key, project_id, summary, issuetype_id, status_id, story_points, created,
+    work_last_completed_at, parent_external_id, custom_field_01, custom_field_05
 )
 select
     2, external_id, key, project_id, summary || ' CANARY', issuetype_id, status_id, 21, created - interval '1 hour',
@@ -20,12 +22,12 @@ select 2, issue_id, to_status_id, from_status_id, transition_change_date + inter
 from public.issue_changelogs
 where client_id = 1;
 insert into public.pull_requests (
-    client_id, repository_id, number, name, user_name, status, pr_created_at, closed_at, merged_at, commit_count, additions,
-    deletions, changed_files, rework_commit_count, review_cycles
+    client_id, repository_id, number, name, user_name, status, pr_created_at, closed_at, merged_at, commit_count,
+    additions, deletions, changed_files, rework_commit_count, review_cycles
 )
 select
-    2, repository_id, number, name || ' CANARY', user_name, status, pr_created_at - interval '1 hour', closed_at, merged_at,
-    9, 9, 9, 9, 9, 9
+    2, repository_id, number, name || ' CANARY', user_name, status, pr_created_at - interval '1 hour', closed_at,
+    merged_at, 9, 9, 9, 9, 9, 9
 from public.pull_requests
 where client_id = 1;
 insert into public.pull_request_commits (client_id, pull_request_id, authored_date, committed_date)
@@ -35,24 +37,24 @@ where client_id = 1;
 """
 
 
-@pytest.mark.parametrize("model", ["complexity", "rework", "trajectory"])
-def test_rows_of_another_client_change_nothing(model, training, as_client, rows_of, in_script):
+def test_rows_of_another_client_change_nothing(training, as_client, rows_of, in_script):
     with as_client(1, superuser=True) as connection:
-        before = rows_of(connection, model, 1, scoring=True)
+        before = {model: rows_of(connection, model, 1, scoring=True) for model in MODELS}
         in_script(connection, INTRUDE)
-        assert rows_of(connection, model, 1).equals(training(model, 1))
-        assert rows_of(connection, model, 1, scoring=True).equals(before)
-        theirs = rows_of(connection, model, 2)
-        assert set(theirs["client_id"]) == {2}
-        # The rows did arrive where they belong, without the names of client 1's projects and repositories.
-        untouched = training(model, 2)
-        assert not theirs.equals(untouched)
-        assert set(theirs["slice"]) - {"none"} == set(untouched["slice"]) - {"none"}
-        foreign = before["entity_id"].tolist()
-        assert rows_of(connection, model, 2, scoring=True, entity_ids=foreign).empty
+        for model in MODELS:
+            assert rows_of(connection, model, 1).equals(training(model, 1)), model
+            assert rows_of(connection, model, 1, scoring=True).equals(before[model]), model
+            theirs = rows_of(connection, model, 2)
+            assert set(theirs["client_id"]) == {2}
+            # The rows did arrive where they belong, without the names of client 1's projects and repositories.
+            untouched = training(model, 2)
+            assert not theirs.equals(untouched)
+            assert set(theirs["slice"]) - {"none"} == set(untouched["slice"]) - {"none"}
+            foreign = before[model]["entity_id"].tolist()
+            assert foreign and rows_of(connection, model, 2, scoring=True, entity_ids=foreign).empty
 
 
-@pytest.mark.parametrize("model", ["complexity", "rework", "trajectory"])
+@pytest.mark.parametrize("model", MODELS)
 def test_an_answer_says_whose_row_it_is(model, as_client, rows_of, statements):
     """`client_id` comes from the source's row: with the filter taken out, other clients' numbers show up."""
     text, spec = statements[model]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-SAMPLE = {1: 40, 2: 30}
+SAMPLE = {1: 34, 2: 28}
 NOT_ASKED = ["known_at", "label"]
 
 

@@ -25,8 +25,9 @@ KEYS = {
 }
 FEATURES = {
     "complexity": [
-        "history", "recent_median", "recent_spread", "project_median", "type_median", "type_story", "type_task", "type_bug",
-        "summary_length", "summary_words", "description_length", "description_words", "has_description", "has_details",
+        "history", "recent_median", "recent_spread", "project_median", "type_median", "type_story", "type_task",
+        "type_bug", "summary_length", "summary_words", "description_length", "description_words", "has_description",
+        "has_details",
         *[f"term_{at:02d}" for at in range(32)],
         *[f"text_{at:02d}" for at in range(16)],
     ],
@@ -37,8 +38,8 @@ FEATURES = {
     ],
     "rework": [
         "client_rate", "recent_rate", "size_rate", "author_pulls", "author_rate", "repository_pulls", "repository_rate",
-        "days_since_previous", "additions", "deletions", "changed_files", "commits_before", "title_length", "title_words",
-        "body_length", "opened_hour", "opened_weekday",
+        "days_since_previous", "additions", "deletions", "changed_files", "commits_before", "title_length",
+        "title_words", "body_length", "opened_hour", "opened_weekday",
         *[f"term_{at:02d}" for at in range(16)],
     ],
 }  # fmt: skip
@@ -119,7 +120,8 @@ REASONS = {
     },
     "trajectory": {"inactive", "created later", "still open", "discarded"},
     "rework": {
-        "inactive", "not merged", "merged before opened", "older than 12 months", "reviews not counted", "no commit", "no file",
+        "inactive", "not merged", "merged before opened", "older than 12 months", "reviews not counted", "no commit",
+        "no file",
     },
 }  # fmt: skip
 

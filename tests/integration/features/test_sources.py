@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from psycopg import sql
 
 ORPHANS = """
-insert into public.issues (id, client_id, project_id, issuetype_id, status_id, summary, custom_field_01, custom_field_05)
+insert into public.issues (id, client_id, project_id, issuetype_id, status_id, summary, custom_field_01,
+    custom_field_05)
 values
     (990001, 1, 999999, 999999, 999999, 'An orphan', 'What', 'How'),
     (
@@ -60,9 +62,9 @@ def test_orphans_keep_their_rows_and_borrow_no_names(as_client, in_script):
 )
 def test_views_have_a_row_for_every_row_and_look_as_their_reader(view, table, as_client):
     with as_client(1) as connection:
-        counts = connection.execute(
-            f"select (select count(*) from ml.{view}), (select count(*) from public.{table})"
-        ).fetchone()
+        text = sql.SQL("select (select count(*) from {view}), (select count(*) from {table})")
+        parts = {"view": sql.Identifier("ml", view), "table": sql.Identifier("public", table)}
+        counts = connection.execute(text.format(**parts)).fetchone()
         options = connection.execute(
             "select reloptions from pg_class where oid = %s::regclass", [f"ml.{view}"]
         ).fetchone()
@@ -77,8 +79,8 @@ def test_names_stand_in_for_ids(as_client):
         ).fetchall()
         row = connection.execute(
             "select project_key, status_to, status_category from ml.source_issues"
-            " where client_id = 1 and issuetype = 'Epic' and work_last_completed_at is not null and project_key is not null"
-            " order by id limit 1"
+            " where client_id = 1 and issuetype = 'Epic' and work_last_completed_at is not null"
+            " and project_key is not null order by id limit 1"
         ).fetchone()
     assert [step for (step,) in steps] == ["Backlog", "Committed", "Discarded", "Done", "In Progress", "Review"]
     assert row[0] in ("NWL", "APP", "OPS") and row[1:] == ("Done", "Done")

@@ -1,8 +1,9 @@
-"""The checks on real databases: each fault is planted on the primary by the platform, found on the replica by the client."""
+"""Checks on real databases: the platform plants each fault on the primary, the client finds it on the replica."""
 
 from __future__ import annotations
 
 import datetime
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from include.foresight import checks, clients, runs
@@ -31,7 +33,7 @@ def ago(days: float) -> datetime.datetime:
 
 @dataclass
 class Tenant:
-    """A client with a project, types, statuses and a repository. Its rows are as they should be, but for what is said."""
+    """A client with a project, types, statuses and a repository. Its rows are good but for what is said."""
 
     installed: Installation
     client_id: int
@@ -134,9 +136,7 @@ class Tenant:
         with self.installed.databases.primary() as primary:
             with primary.as_fleet() as fleet:
                 client = clients.read(fleet, self.slug)
-            return runs.open_run(
-                primary, client, dag_run_id, Request(), as_of=as_of, fingerprint="", state="prepared"
-            )
+            return runs.open_run(primary, client, dag_run_id, Request(), as_of=as_of, fingerprint="", state="prepared")
 
     def validate(self, dag_run_id: str = "night", as_of: datetime.datetime = AS_OF) -> dict[str, CheckResult]:
         self.installed.catch_up()
@@ -145,24 +145,39 @@ class Tenant:
 
     def quarantined(self) -> dict[tuple[str, int], str]:
         """(entity, id) → the checks that have set it aside, as the client's role reads it."""
-        return {row[:2]: row[2] for row in self.kept("entity, entity_id, string_agg(check_name, ' ' order by check_name)")}
+        return {
+            row[:2]: row[2] for row in self.kept("entity, entity_id, string_agg(check_name, ' ' order by check_name)")
+        }
 
     def kept(self, columns: str) -> list[tuple]:
         query = f"select {columns} from ml_client_{self.client_id}.quarantine group by entity, entity_id"
         return self.installed.rows(self.installed.replica, query)
 
 
+@dataclass(frozen=True)
+class Spoiled:
+    tenant: Tenant
+    bad: list[int]
+    results: dict[str, CheckResult]
+    quarantined: dict[tuple[str, int], str]
+    reasons: dict[tuple[str, int], str]
+
+
 NewTenant = Callable[..., Tenant]
+
+
+def new_tenant(installed: Installation, client_id: int, name: str, **registry: Any) -> Tenant:
+    """`name` gets the id, for no two clients of the platform's have the same."""
+    made = Tenant(installed, client_id, f"{name} {client_id}", f"client_{client_id}")
+    installed.add_client(client_id, made.name, **registry)
+    made.furnish()
+    return made
 
 
 @pytest.fixture
 def tenant(installed: Installation, client_ids: Iterator[int]) -> NewTenant:
     def make(name: str = "Client", **registry: Any) -> Tenant:
-        client_id = next(client_ids)
-        made = Tenant(installed, client_id, f"{name} {client_id}", f"client_{client_id}")
-        installed.add_client(client_id, made.name, **registry)
-        made.furnish()
-        return made
+        return new_tenant(installed, next(client_ids), name, **registry)
 
     return make
 
@@ -205,7 +220,12 @@ BAD_ROWS = [
     ("undated_issues", "issue", {"created": None}, "no date of creation"),
     ("undated_pull_requests", "pull_request", {"pr_created_at": None}, "no date of opening"),
     ("duplicate_issue_keys", "issue", {"key": "K-1"}, "key K-1 is also that of issue "),
-    ("duplicate_pull_request_numbers", "pull_request", {"number": 2}, "number 2 of its repository is also that of pull"),
+    (
+        "duplicate_pull_request_numbers",
+        "pull_request",
+        {"number": 2},
+        "number 2 of its repository is also that of pull",
+    ),
     ("orphaned_issues", "issue", {"project_id": NO_SUCH_ID}, "project 999999999 is not there"),
     ("orphaned_issues", "issue", {"issuetype_id": NO_SUCH_ID}, "issue type 999999999 is not there"),
     (
@@ -215,8 +235,18 @@ BAD_ROWS = [
         "project 999999999 is not there, status 999999999 is not there",
     ),
     ("orphaned_pull_requests", "pull_request", {"repository_id": NO_SUCH_ID}, "repository 999999999 is not there"),
-    ("issue_clock", "issue", {"created": datetime.datetime(1970, 1, 1)}, "created 1970-01-01 00:00:00, before 1995-01-01"),
-    ("issue_clock", "issue", {"created": AS_OF + datetime.timedelta(days=40)}, "created 2025-07-11 00:00:00, in the fut"),
+    (
+        "issue_clock",
+        "issue",
+        {"created": datetime.datetime(1970, 1, 1)},
+        "created 1970-01-01 00:00:00, before 1995-01-01",
+    ),
+    (
+        "issue_clock",
+        "issue",
+        {"created": AS_OF + datetime.timedelta(days=40)},
+        "created 2025-07-11 00:00:00, in the fut",
+    ),
     ("issue_clock", "issue", {"created": INFINITY}, "created infinity, in the future"),
     (
         "issue_clock",
@@ -239,29 +269,52 @@ BAD_ROWS = [
     ),
     ("pull_request_clock", "pull_request", {"closed_at": ago(6)}, "closed 2025-05-26 00:00:00, before its opening"),
     ("pull_request_clock", "pull_request", {"merged_at": INFINITY}, "merged infinity, in the future"),
-    ("pull_request_clock", "pull_request", {"pr_created_at": datetime.datetime(1, 1, 1)}, "opened 0001-01-01 00:00:00, bef"),
+    (
+        "pull_request_clock",
+        "pull_request",
+        {"pr_created_at": datetime.datetime(1, 1, 1)},
+        "opened 0001-01-01 00:00:00, bef",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("check", "entity", "fault", "said"), BAD_ROWS)
-def test_a_bad_row_is_set_aside_and_named(
-    tenant: NewTenant, check: str, entity: str, fault: dict[str, Any], said: str
-) -> None:
-    one = tenant("Kübler & Söhne")
-    one.issue()
-    one.pull_request()
-    bad = (one.issue if entity == "issue" else one.pull_request)(**fault)
-
+@pytest.fixture(scope="module")
+def spoiled(installed: Installation, client_ids: Iterator[int]) -> Spoiled:
+    """A client with every kind of bad row among good ones."""
+    one = new_tenant(installed, next(client_ids), "Kübler & Söhne")
+    one.issue(key="K-1")
+    one.pull_request(number=2)
+    bad = [(one.issue if entity == "issue" else one.pull_request)(**fault) for _, entity, fault, _ in BAD_ROWS]
     results = one.validate()
+    reasons = {row[:2]: row[2] for row in one.kept("entity, entity_id, string_agg(reason, ' and ')")}
+    return Spoiled(one, bad, results, one.quarantined(), reasons)
 
-    assert one.quarantined() == {(entity, bad): check}
-    assert failed(results) == {check}
-    found = results[check]
-    assert (found.severity, found.model, found.rows_affected) == ("quarantine", None, 1)
-    assert found.observed.startswith(f"1 set aside: {entity.replace('_', ' ')} {bad} ({said}")
-    assert found.reason.startswith(f"{one.name} ({one.slug}), all models, check '{check}': ")
+
+@pytest.mark.parametrize(("at", "check", "entity", "said"), [(at, *row[:2], row[3]) for at, row in enumerate(BAD_ROWS)])
+def test_a_bad_row_is_set_aside_by_one_check_that_says_why(
+    spoiled: Spoiled, at: int, check: str, entity: str, said: str
+) -> None:
+    row = (entity, spoiled.bad[at])
+    assert spoiled.quarantined[row] == check
+    assert spoiled.reasons[row].startswith(said)
+
+
+def test_good_rows_are_not_set_aside_with_the_bad(spoiled: Spoiled) -> None:
+    assert len(spoiled.quarantined) == len(BAD_ROWS)
+    assert failed(spoiled.results) == {check for check, *_ in BAD_ROWS}
+    assert blocked_models(spoiled.results.values(), MODELS) == {}
+
+
+@pytest.mark.parametrize("check", sorted({check for check, *_ in BAD_ROWS}))
+def test_the_result_names_client_check_rows_and_reason(spoiled: Spoiled, check: str) -> None:
+    found = spoiled.results[check]
+    of_check = [(row, spoiled.bad[at]) for at, row in enumerate(BAD_ROWS) if row[0] == check]
+    assert (found.severity, found.model, found.rows_affected) == ("quarantine", None, len(of_check))
+    (_, entity, _, said), first = of_check[0]
+    assert found.observed.startswith(f"{len(of_check)} set aside: {entity.replace('_', ' ')} {first} ({said}")
+    assert found.observed.endswith(f" and {len(of_check) - 3} more" if len(of_check) > 3 else ")")
+    assert found.reason.startswith(f"{spoiled.tenant.name} ({spoiled.tenant.slug}), all models, check '{check}': ")
     assert found.observed in found.reason
-    assert blocked_models(results.values(), MODELS) == {}
 
 
 def test_a_move_before_the_creation_sets_the_issue_aside(tenant: NewTenant) -> None:
@@ -325,7 +378,7 @@ def pull_requests_of(**other: Any) -> Callable[[Tenant], object]:
 
 
 def busy_until(days: float, kind: str) -> Callable[[Tenant], object]:
-    """Twelve rows a month for seven months, the last of them so many days ago; and one new sign of life."""
+    """Twelve rows in thirty days for seven times as long, but for the last `days`."""
 
     def plant(one: Tenant) -> None:
         moments = [ago(day) for day in range(1, 211) if day > days and day % 5 in (0, 1)]
@@ -344,14 +397,14 @@ BAD_WHOLES = [
         None,
         "warn",
         busy_until(25, "issues"),
-        "2 new issues in the last 30 days, usually 12",
+        "1 new issues in the last 30 days, usually 12",
     ),
     (
         "pull_request_volume",
         None,
         "warn",
         busy_until(25, "pull_requests"),
-        "2 new pull requests in the last 30 days, usually 12",
+        "1 new pull requests in the last 30 days, usually 12",
     ),
     (
         "issue_freshness",
@@ -408,7 +461,10 @@ BAD_WHOLES = [
         "rework",
         "block",
         # The one that differs was never counted.
-        lambda one: [one.pull_requests(40, review_cycles=2), one.pull_request(review_cycles=3, rework_commit_count=None)],
+        lambda one: [
+            one.pull_requests(40, review_cycles=2),
+            one.pull_request(review_cycles=3, rework_commit_count=None),
+        ],
         "0 of 40 merged pull requests needed rework",
     ),
     (
@@ -492,7 +548,7 @@ def test_rows_of_nothing_but_nulls_are_set_aside(tenant: NewTenant) -> None:
 
 HOSTILE_NAMES = [
     "O'Brien & Söhne",
-    "\"Quoted\" 100% of {it}",
+    '"Quoted" 100% of {it}',
     "ООО «Вектор»",
     "'; drop table quarantine; -- %(client_id)s",
 ]
@@ -617,44 +673,54 @@ def test_what_hangs_on_another_client_is_set_aside(tenant: NewTenant) -> None:
     assert blocked_models(results.values(), MODELS) == {}
 
 
-SECURED = ("issues", "projects", "issuetypes", "statuses", "repositories", "pull_requests", "issue_changelogs")
-
-
 @pytest.fixture
-def without_row_security(installed: Installation) -> Iterator[None]:
-    """The copies of the platform's tables with their second layer of isolation switched off."""
+def row_security(installed: Installation) -> Iterator[Callable[[str], None]]:
+    """Switches the second layer of isolation off ('disable') on the copies of the platform's tables, and on again."""
+    query = "select relname from pg_class where relnamespace = 'public'::regnamespace and relrowsecurity"
+    tables = [name for (name,) in installed.rows(installed.replica, query)]
+    assert "issues" in tables
 
     def switch(word: str) -> None:
         with psycopg.connect(installed.replica) as connection:
-            for table in SECURED:
-                connection.execute(f"alter table public.{table} {word} row level security")
+            for name in tables:
+                words = {"table": sql.Identifier("public", name), "word": sql.SQL(word)}
+                connection.execute(sql.SQL("alter table {table} {word} row level security").format(**words))
 
-    switch("disable")
-    yield
+    yield switch
     switch("enable")
 
 
-def test_readable_rows_of_others_block_everything(tenant: NewTenant, without_row_security: None) -> None:
+def test_readable_rows_of_others_block_everything(tenant: NewTenant, row_security: Callable[[str], None]) -> None:
     ours, theirs = tenant("Ours"), tenant("Theirs")
-    ours.issue(project_id=theirs.project)
+    stray = ours.issue(project_id=theirs.project)
+    ours.issues(20, story_points=3)
     ours.pull_request(issue_id=theirs.issue(story_points=-1, key="SECRET-1"))
+    theirs.issues(30, story_points=-1, key="K-2", summary=None, status=None, last_updated_at=AS_OF)
+    theirs.pull_requests(50, additions=-1, number=2, review_cycles=None, last_updated_at=AS_OF)
+    theirs.move(own_issues(theirs)[0], ago(9))
+    secured = ours.validate()
+    row_security("disable")
 
     results = ours.validate()
 
     rows, references = results["foreign_rows"], results["foreign_references"]
     assert (rows.severity, rows.passed, rows.model) == ("block", False, None)
-    assert rows.observed.endswith(" of other clients")
+    assert re.fullmatch(r"[0-9]+ changelogs, [0-9]+ issues, [0-9]+ pull requests of other clients", rows.observed)
     assert references.observed == "1 issues by project, 1 pull requests by issue linked to another client"
     blocked = blocked_models(results.values(), MODELS)
     assert set(blocked) == set(MODELS)
     assert references.reason in blocked["rework"] and rows.reason in blocked["rework"]
-    # The other layer, the statement's own filter, still holds.
-    assert set(ours.quarantined()) == {("issue", ours_id) for ours_id in own_issues(ours)}
     assert not [found for found in results.values() if "Theirs" in str(found) or "SECRET" in str(found)]
+    # The first layer, each statement's own filter, holds without the second.
+    assert ours.quarantined() == {("issue", stray): "orphaned_issues"}
+    blind = ("foreign_rows", "foreign_references")
+    assert [results[name] for name in results if name not in blind] == [
+        secured[name] for name in secured if name not in blind
+    ]
 
 
 def own_issues(one: Tenant) -> list[int]:
-    query = "select id from public.issues where client_id = %(id)s"
+    query = "select id from public.issues where client_id = %(id)s order by id"
     return [row[0] for row in one.installed.rows(one.installed.primary, query, {"id": one.client_id})]
 
 
@@ -675,11 +741,19 @@ FAULTY = [
     ("block", "select 1 / 0 > 0 as passed, '' as observed, '' as threshold", "division by zero"),
     ("warn", "select true as passed, '' as observed, '' as threshold where false", "it must return one row, got 0"),
     ("warn", "select true as passed, '' as observed, '' as threshold from generate_series(1, 2)", "one row, got 2"),
-    ("warn", "select null::boolean as passed, '' as observed, '' as threshold", "passed must be true or false, got None"),
+    (
+        "warn",
+        "select null::boolean as passed, '' as observed, '' as threshold",
+        "passed must be true or false, got None",
+    ),
     ("warn", "select true as ok", "it must return passed, observed, threshold, got ok"),
     ("warn", "select secret from ml.clients_of_others", 'relation "ml.clients_of_others" does not exist'),
     ("quarantine", "select 'epic' as entity, 7::bigint as entity_id, 'bad' as reason", "violates check constraint"),
-    ("quarantine", "select 'pull_request' as entity, 7::bigint as entity_id, 'bad' as reason", "entity must be 'issue', got"),
+    (
+        "quarantine",
+        "select 'pull_request' as entity, 7::bigint as entity_id, 'bad' as reason",
+        "entity must be 'issue', got",
+    ),
     ("quarantine", "select 'issue' as entity, null::bigint as entity_id, 'bad' as reason", "null value in column"),
 ]
 
@@ -706,7 +780,9 @@ def test_a_check_that_cannot_run_has_failed_and_the_others_run(
 def test_a_check_that_takes_too_long_is_ended(
     tenant: NewTenant, shipped_and: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shipped_and("slow", "-- Why.\n-- severity: warn\nselect pg_sleep(60) is null as passed, '' as observed, '' as threshold\n")
+    shipped_and(
+        "slow", "-- Why.\n-- severity: warn\nselect pg_sleep(60) is null as passed, '' as observed, '' as threshold\n"
+    )
     monkeypatch.setattr("include.foresight.validation.CHECK_SECONDS", 0.3)
     results = tenant().validate()
     assert results["slow"].observed == "could not run: canceling statement due to statement timeout"
@@ -752,9 +828,7 @@ def test_a_check_that_cannot_run_keeps_what_it_had_set_aside(
     assert one.quarantined() == {("issue", bad): "issue_points"}
 
 
-def test_a_lost_connection_is_no_check_s_failure(
-    tenant: NewTenant, shipped_and: Callable[[str, str], None]
-) -> None:
+def test_a_lost_connection_is_no_check_s_failure(tenant: NewTenant, shipped_and: Callable[[str, str], None]) -> None:
     """The run is tried again; nothing is written of this try."""
     shipped_and(
         "deadly",
@@ -764,8 +838,11 @@ def test_a_lost_connection_is_no_check_s_failure(
     one = tenant()
     with psycopg.connect(one.installed.replica, autocommit=True) as connection:
         connection.execute("grant pg_signal_backend to foresight_clients")
-    with pytest.raises(psycopg.OperationalError):
-        one.validate()
+        try:
+            with pytest.raises(psycopg.OperationalError):
+                one.validate()
+        finally:
+            connection.execute("revoke pg_signal_backend from foresight_clients")
     query = "select count(*) from ml.validation_results where client_id = %(id)s"
     assert one.installed.rows(one.installed.primary, query, {"id": one.client_id}) == [(0,)]
 

@@ -15,7 +15,8 @@ KEYS = [
     "client_id", "entity_id", "moment", "known_at", "label", "simple", "known_labels", "slice", "excluded",
 ]  # fmt: skip
 SPEC = {
-    "title": str, "project_name": str, "version": int, "task": str, "entity": str, "unit": str, "algorithm": str, "prior": float, "test_size": float, "min_train_rows": int, "min_test_rows": int, "hyperparams": dict,
+    "title": str, "project_name": str, "version": int, "task": str, "entity": str, "unit": str, "algorithm": str,
+    "prior": float, "test_size": float, "min_train_rows": int, "min_test_rows": int, "hyperparams": dict,
     "settings": dict, "bounds": dict, "grades": dict,
 }  # fmt: skip
 # What ends when a training row's label is known: as an input it would be the answer.

@@ -1,4 +1,4 @@
-"""The header of a check: what is read from it, and what is refused in words. And the rules that the shipped checks keep."""
+"""The header of a check: what is read from it, what is refused in words; and the rules that the shipped checks keep."""
 
 from __future__ import annotations
 
@@ -62,7 +62,12 @@ REFUSED = [
     ("entity: issue", "entity: epic", 4, "must be one of issue, pull_request, got 'epic'"),
     ("severity: quarantine", "severity: warn", 4, "only a quarantine check has an entity, this one is 'warn'"),
     ("-- entity: issue", "-- model: rework\n-- entity: issue", 4, "a quarantine check has no model"),
-    ("severity: quarantine\n-- entity: issue", "severity: warn\n-- model: A b", 4, "model must be the name of one model"),
+    (
+        "severity: quarantine\n-- entity: issue",
+        "severity: warn\n-- model: A b",
+        4,
+        "model must be the name of one model",
+    ),
     ('{"max_points": 100}', "{max_points: 100}", 5, "thresholds must be JSON"),
     ('{"max_points": 100}', "[100]", 5, "thresholds must be an object, got [100]"),
     ('{"max_points": 100}', '{"max_points": true}', 5, "'max_points' must be a number or a text, got True"),
@@ -70,7 +75,12 @@ REFUSED = [
     ('"max_points": 100', '"max_points": 100, "as_of": 1', 5, "'as_of' cannot be the name of a threshold"),
     ('"max_points": 100', '"max_points": 100, "Max": 1', 5, "'Max' cannot be the name of a threshold"),
     ('"max_points": 100', '"max_points": 100, "other": 1', 5, "threshold 'other' is not in the statement"),
-    ("%(client_id)s", "%(client)s", 9, "%(client)s is neither given nor a threshold; known are client_id, as_of, max_po"),
+    (
+        "%(client_id)s",
+        "%(client)s",
+        9,
+        "%(client)s is neither given nor a threshold; known are client_id, as_of, max_po",
+    ),
     ("'A%%'", "'A%'", 9, "a literal % must be doubled"),
     ("'A%%'", "'A' -- 5 % of them", 9, "a literal % must be doubled"),
     ("'A%%'", "'A%%';", 9, "one statement, without a semicolon"),
@@ -79,9 +89,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("before", "after", "line", "rule"), REFUSED)
-def test_a_fault_is_named_with_its_file_and_line(
-    tmp_path: Path, before: str, after: str, line: int, rule: str
-) -> None:
+def test_a_fault_is_named_with_its_file_and_line(tmp_path: Path, before: str, after: str, line: int, rule: str) -> None:
     assert before in GOOD
     with pytest.raises(ConfigurationError, match=re.escape(rule)) as caught:
         checks.parse(write(tmp_path, GOOD.replace(before, after)))
@@ -121,7 +129,9 @@ def test_other_thresholds_are_refused(tmp_path: Path, overrides: object, rule: s
 
 
 def test_overrides_name_checks_that_are_there() -> None:
-    with pytest.raises(ConfigurationError, match="there is no check 'issue_point' to override: there are .*issue_points"):
+    with pytest.raises(
+        ConfigurationError, match="there is no check 'issue_point' to override: there are .*issue_points"
+    ):
         checks.chosen({"issue_point": {"max_points": 7}})
     with pytest.raises(ConfigurationError, match="overrides of checks must be an object, got 3"):
         checks.chosen(3)
@@ -144,7 +154,9 @@ def test_the_document_s_kinds_of_checks_are_there() -> None:
     words = " ".join(checks.names())
     for kind in ("volume", "freshness", "summaries", "statuses", "points", "sizes", "labels", "duplicate", "orphaned"):
         assert kind in words
-    assert {"issue_clock", "pull_request_clock", "issue_changelog_clock", "foreign_rows", "no_rows"} <= set(checks.names())
+    assert {"issue_clock", "pull_request_clock", "issue_changelog_clock", "foreign_rows", "no_rows"} <= set(
+        checks.names()
+    )
 
 
 def test_a_shipped_check_parses_and_concerns_a_model_that_is_there(shipped: Path) -> None:

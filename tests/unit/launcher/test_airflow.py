@@ -72,8 +72,32 @@ def test_another_airflow_of_the_user_does_not_reach_in(instance, monkeypatch):
     assert environment["SSL_CERT_FILE"] == "/etc/ssl/mine.pem"
 
 
+def test_the_dag_files_read_the_instances_own_registry(instance):
+    assert airflow.settings(instance)["FORESIGHT_REGISTRY_SNAPSHOT"] == str(instance.snapshot)
+
+
+def test_a_new_row_can_be_a_dag_within_two_minutes(instance):
+    """A minute until `sync_clients` has it in the snapshot; a parse and the time for both is not a setting."""
+    settings = airflow.settings(instance)
+    assert 60 + int(settings["AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"]) <= 90
+
+
+def test_alert_connections_of_the_user_are_passed_on_but_ours_stay_ours(instance, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_FORESIGHT_SMTP", "smtp://mail.example:25")
+    monkeypatch.setenv("AIRFLOW_CONN_FORESIGHT_WEBHOOK", "http://hooks.example")
+    monkeypatch.setenv("AIRFLOW_CONN_FORESIGHT_PRIMARY", "postgres://elsewhere")
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", "postgres://elsewhere")
+    environment = airflow.environment(instance)
+    assert environment["AIRFLOW_CONN_FORESIGHT_SMTP"] == "smtp://mail.example:25"
+    assert environment["AIRFLOW_CONN_FORESIGHT_WEBHOOK"] == "http://hooks.example"
+    assert json.loads(environment["AIRFLOW_CONN_FORESIGHT_PRIMARY"])["host"] == "127.0.0.1"
+    assert "AIRFLOW_CONN_OTHER" not in environment
+
+
 def test_every_setting_is_one_that_this_airflow_knows(instance):
-    from airflow.configuration import conf
+    from tests.support import airflow_home  # noqa: F401  # else importing Airflow makes a folder in the user's home
+
+    from airflow.configuration import conf  # isort: skip
 
     for name in airflow.settings(instance):
         if name.startswith("AIRFLOW__"):

@@ -70,8 +70,9 @@ def test_a_line_says_what_the_model_came_to():
     [
         (UNCHANGED, "unchanged, served by linear"),
         (TOO_LITTLE, "too little data, nothing serves"),
-        (TRAINED | {"decision": "keep", "served_by": "recent"}, "champion kept, served by recent"),
-        (TRAINED | {"decision": "demote", "served_by": "recent"}, "champion replaced, served by recent"),
+        (TRAINED | {"decision": "keep", "served_by": "linear"}, "champion kept, served by linear"),
+        (TRAINED | {"decision": "keep", "served_by": "recent"}, "turned down, served by recent"),
+        (TRAINED | {"decision": "demote", "served_by": "recent"}, "turned down, served by recent"),
         (TRAINED | {"decision": None, "passed": None}, "trained, served by boosted"),
     ],
 )

@@ -1,0 +1,2 @@
+-- Whoever upgrades a history waits for others who do; the number means nothing.
+select pg_advisory_lock(7461001)

@@ -1,0 +1,129 @@
+"""What health finds, on real servers."""
+
+from __future__ import annotations
+
+import datetime
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from include.foresight import health, registry
+from include.foresight.registry import Snapshot, SnapshotError
+
+NOW = datetime.datetime(2026, 3, 10, 12, 0, tzinfo=datetime.UTC)
+
+
+@pytest.fixture
+def client(installed, client_ids):
+    """Due at 02:00 every night since long ago, and no run yet."""
+    number = installed.add_client(next(client_ids), schedule="0 2 * * *", provisioned_at=NOW - timedelta(days=30))
+    yield f"client_{number}"
+    with psycopg.connect(installed.primary) as connection:
+        connection.execute("update ml.clients set active = false")
+
+
+def began(installed, slug, when, state="success"):
+    with psycopg.connect(installed.primary) as connection:
+        connection.execute(
+            "insert into ml.nightly_runs (run_id, client_id, dag_run_id, as_of, code_version, started_at, state) "
+            "select gen_random_uuid(), client_id, 'run ' || %(when)s::text, %(when)s, 'x', %(when)s, %(state)s "
+            "from ml.clients where slug = %(slug)s",
+            {"slug": slug, "when": when, "state": state},
+        )
+
+
+def missed(installed, now=NOW, **options):
+    return health.missed_runs(installed.databases, now=now, **options)
+
+
+def test_a_nightly_that_never_began_is_found_and_told_to_the_client(installed, client):
+    [alert] = missed(installed)
+    assert alert.slug == client
+    assert "2026-03-10 02:00" in alert.body and "never" in alert.body and f"nightly__{client}" in alert.body
+
+
+def test_one_that_began_late_or_by_hand_is_none(installed, client):
+    began(installed, client, NOW - timedelta(hours=9))
+    assert missed(installed) == []
+
+
+def test_last_nights_run_does_not_count_for_tonight(installed, client):
+    began(installed, client, NOW - timedelta(hours=34))
+    [alert] = missed(installed)
+    assert "2026-03-09 02:00" in alert.body
+
+
+def test_it_has_some_hours_to_begin(installed, client):
+    began(installed, client, NOW - timedelta(hours=34))
+    due = datetime.datetime(2026, 3, 10, 2, 0, tzinfo=datetime.UTC)
+    assert missed(installed, due + health.GRACE - timedelta(minutes=1)) == []
+    assert len(missed(installed, due + health.GRACE + timedelta(minutes=1))) == 1
+
+
+def test_a_client_that_is_new_or_a_dag_that_is_paused_misses_nothing(installed, client):
+    assert missed(installed, paused=lambda dag_id: dag_id == f"nightly__{client}") == []
+    with psycopg.connect(installed.primary) as connection:
+        connection.execute("update ml.clients set provisioned_at = %(now)s", {"now": NOW - timedelta(hours=5)})
+    assert missed(installed) == []
+
+
+def test_one_wrong_schedule_hides_no_other_clients_run(installed, client, client_ids):
+    installed.add_client(next(client_ids), schedule="61 25 * * *", provisioned_at=NOW - timedelta(days=30))
+    installed.add_client(next(client_ids), time_zone="Mars/Olympus", provisioned_at=NOW - timedelta(days=30))
+    assert [alert.slug for alert in missed(installed)] == [client]
+
+
+def test_a_run_that_waits_for_its_pool_is_found(installed, client):
+    now = datetime.datetime.now(datetime.UTC)
+    began(installed, client, now - timedelta(hours=2), "prepared")
+    asked = []
+
+    def states(dag_id, run_id):
+        asked.append((dag_id, run_id))
+        return {"prepare": "success", "validate": "scheduled"}
+
+    [alert] = health.waiting_runs(installed.databases, states)
+    assert alert.slug == client and "validate" in alert.body and "foresight_replica" in alert.body
+    assert asked[0][0] == f"nightly__{client}"
+    for other in ({"train": "running", "gate": "scheduled"}, {"train": "success"}, {}):
+        assert health.waiting_runs(installed.databases, lambda *_, other=other: other) == []
+
+
+def test_a_replica_that_keeps_up_is_no_trouble(installed):
+    installed.catch_up()
+    assert health.replication_troubles(installed.databases, ["foresight_replica"], patience=20) == []
+
+
+def test_a_subscription_that_is_disabled_is_found_on_both_sides(installed):
+    with psycopg.connect(installed.replica, autocommit=True) as connection:
+        connection.execute("alter subscription foresight disable")
+    try:
+        with psycopg.connect(installed.primary, autocommit=True) as connection:
+            for _ in range(100):
+                if connection.execute("select not bool_or(active) from ml.replication_lag").fetchone()[0]:
+                    break
+                connection.execute("select pg_sleep(0.05)")
+        found = health.replication_troubles(installed.databases, ["foresight_replica", "nowhere"], patience=0.5)
+    finally:
+        with psycopg.connect(installed.replica, autocommit=True) as connection:
+            connection.execute("alter subscription foresight enable")
+    texts = {alert.cause.split(":")[0] + ":" + alert.cause.split(":")[1]: alert.body for alert in found}
+    assert any(key.startswith("slot:foresight") and "nobody reads it" in text for key, text in texts.items()), texts
+    assert "subscription disabled" in texts["replica:foresight_replica"]
+    assert "nowhere" in texts["replica:nowhere"]
+
+
+def test_the_registrys_troubles_are_named_one_by_one():
+    found = health.registry_troubles(
+        Snapshot(problems={"adrift": "no replica"}, error=SnapshotError("stale")), {"odd": "bad cron"}
+    )
+    assert [alert.cause.split(":")[0] for alert in found] == ["snapshot", "no_dag", "broken_entry"]
+    assert "adrift" in found[1].subject and found[1].body == "no replica"
+    assert "odd" in found[2].subject and "bad cron" in found[2].body
+    assert health.registry_troubles(Snapshot(), {}) == []
+
+
+def test_causes_carry_the_day():
+    one = health.registry_troubles(Snapshot(error=registry.SnapshotError("x")), {})
+    assert one[0].cause == f"snapshot:{health.today()}"
