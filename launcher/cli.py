@@ -29,7 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Machine-learning models for every client, trained inside PostgreSQL, every night.",
 )
-console = Console()
+# What is not a terminal has no width: a file or a pipe takes lines as long as the table needs them.
+WIDTH = None if sys.stdout.isatty() else 200
+console = Console(width=WIDTH)
 errors = Console(stderr=True)
 
 InstanceName = Annotated[
@@ -74,9 +76,7 @@ def run(
     instances.remember_as_latest(one)
     result = report.read(one)
     console.print(progress.table())
-    console.print(report.table(result))
-    for line in report.remarks(result):
-        console.print(line, markup=False, highlight=False)
+    report.show(result, console)
     console.print(
         f"\nThe UI: {airflow.base_url(one)}  login: {airflow.ADMIN}  password: {one.secrets['airflow_admin']}\n"
         "./foresight stop ends the services, ./foresight report shows this table again.",
@@ -95,9 +95,7 @@ def show_report(
 ) -> None:
     """The last nightly of every client."""
     result = report.read(chosen(instance))
-    console.print(report.table(result))
-    for line in report.remarks(result):
-        console.print(line, markup=False, highlight=False)
+    report.show(result, console)
     if json:
         print(report.as_json(result), flush=True)
 
@@ -213,9 +211,7 @@ def trigger(
     progress.say(f"{nightly.dag_id(client)} {run_id}")
     night = nightly.follow(api, run_id, [client], progress)
     result = report.read(one, [client])
-    console.print(report.table(result))
-    for line in report.remarks(result):
-        console.print(line, markup=False, highlight=False)
+    report.show(result, console)
     if night.failed_tasks:
         errors.print(f"Failed: {', '.join(night.failed_tasks)}", markup=False, highlight=False)
         raise typer.Exit(1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from rich.console import Console
 from rich.table import Table
 
 from launcher import clusters
@@ -23,11 +24,15 @@ ERRORS = (
     "the median absolute log of the ratio (trajectory)."
 )
 
+# Below this many characters the filters go under the table: folded into a column they could not be read.
+WIDE = 150
+FILTERS = "removed by filter"
+
 COLUMNS = {
     "client": "left",
     "model": "left",
     "rows": "right",
-    "removed by filter": "left",
+    FILTERS: "left",
     "rung": "left",
     "error": "right",
     "simple rung's": "right",
@@ -91,27 +96,29 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
 
-def table(report: Report) -> Table:
+def table(report: Report, width: int = WIDE) -> Table:
     """The result, one line per client and model."""
     shown = Table(title="Result", title_justify="left", caption=ERRORS, caption_justify="left")
-    for heading, justify in COLUMNS.items():
+    columns = {heading: justify for heading, justify in COLUMNS.items() if heading != FILTERS or width >= WIDE}
+    for heading, justify in columns.items():
         shown.add_column(heading, justify=justify, overflow="fold")
     before = None
     for model in report.models:
         rows = (model["rows_train"] or 0) + (model["rows_test"] or 0)
         error, simple = errors(model)
-        shown.add_row(
-            model["slug"] if model["slug"] != before else "",
-            model["model"],
-            str(rows) if model["rows_train"] is not None else "–",
-            removed(model),
-            model["trained_rung"] or "–",
-            number(error),
-            number(simple),
-            verdict(model),
-            str(model["predictions_written"]),
-            f"{model['seconds']:.1f}" if model["seconds"] is not None else "–",
-        )
+        cells = {
+            "client": model["slug"] if model["slug"] != before else "",
+            "model": model["model"],
+            "rows": str(rows) if model["rows_train"] is not None else "–",
+            FILTERS: removed(model),
+            "rung": model["trained_rung"] or "–",
+            "error": number(error),
+            "simple rung's": number(simple),
+            "verdict": verdict(model),
+            "predictions": str(model["predictions_written"]),
+            "seconds": f"{model['seconds']:.1f}" if model["seconds"] is not None else "–",
+        }
+        shown.add_row(*(cells[heading] for heading in columns))
         before = model["slug"]
     return shown
 
@@ -127,9 +134,16 @@ def _score(scores: dict[str, Any], who: str) -> float | None:
     return entry.get("error") if isinstance(entry, dict) else entry
 
 
-def remarks(report: Report) -> list[str]:
+def remarks(report: Report, width: int = WIDE) -> list[str]:
     """Why: the gate's sentences, the reasons of what did not train, and what failed."""
-    lines = [
+    lines = []
+    if width < WIDE:
+        lines += [
+            f"{model['slug']}/{model['model']}: rows removed by filter: {removed(model)}"
+            for model in report.models
+            if any((model["rows_removed"] or {}).values())
+        ]
+    lines += [
         f"{model['slug']}/{model['model']}: {model['sentence'] or model['reason']}"
         for model in report.models
         if model["sentence"] or model["reason"]
@@ -156,6 +170,12 @@ def totals(report: Report) -> dict[str, Any]:
         "predictions_written": sum(model["predictions_written"] for model in report.models),
         "failed_tasks": sum(len(run["failed_tasks"] or []) for run in report.runs),
     }
+
+
+def show(report: Report, console: Console) -> None:
+    console.print(table(report, console.width))
+    for line in remarks(report, console.width):
+        console.print(line, markup=False, highlight=False)
 
 
 def as_json(report: Report) -> str:

@@ -17,6 +17,8 @@ from include.foresight.runs import Run
 
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 
+ROUTINE_ERRORS = (psycopg.errors.ExternalRoutineException, psycopg.errors.ExternalRoutineInvocationException)
+
 
 @dataclass(frozen=True)
 class Health:
@@ -63,9 +65,10 @@ def _health(primary: Session, replica: Session, run: Run, spec: ModelSpec, champ
             values = list(_features(row["input_features"], row["feature_names"]))
             given = pgml.answer(tx, features.scale(spec), champion.pgml_model_id, values)
     except psycopg.Error as error:
-        if isinstance(error, psycopg.OperationalError):
+        # The driver takes what a function in Python raises for an error of the server's: that one does not pass.
+        if isinstance(error, psycopg.OperationalError) and not isinstance(error, ROUTINE_ERRORS):
             raise
-        return Health(spec.model, UNHEALTHY, f"the model does not answer: {str(error).strip()}")
+        return Health(spec.model, UNHEALTHY, f"the model does not answer: {error.diag.message_primary or error}")
     stored = row["prediction_value"]
     if not math.isclose(given, stored, rel_tol=1e-5, abs_tol=1e-6):
         return Health(

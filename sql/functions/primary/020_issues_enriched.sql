@@ -1,9 +1,12 @@
--- The platform's issues with what the models say of them; the platform's tables stay as they are. A trajectory is the
--- seconds that remain from its as_of on. Bounds and the infinite are taken care of: one absurd row must not end a reading
--- of all.
+-- What the models say of the platform's issues, beside the columns that tell which issue it is; the others are a join on id
+-- away. Not `i.*`: while a view names a column, the platform cannot drop or retype it (docs/decisions/0008). A trajectory is
+-- the seconds that remain from its as_of on. One absurd row must not end a reading of all, so dates are bounded.
 create or replace view ml.issues_enriched with (security_invoker = true) as
 select
-    i.*,
+    i.id,
+    i.client_id,
+    i.key,
+    i.created,
     estimate.value as ml_estimated_story_points,
     estimate.grade as ml_estimation_confidence,
     estimate.rung as ml_estimation_rung,

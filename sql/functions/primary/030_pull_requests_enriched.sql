@@ -1,7 +1,10 @@
--- The platform's pull requests with the risk of rework; the platform's tables stay as they are.
+-- The risk of rework of the platform's pull requests, beside the columns that tell which one it is (docs/decisions/0008).
 create or replace view ml.pull_requests_enriched with (security_invoker = true) as
 select
-    p.*,
+    p.id,
+    p.client_id,
+    p.repository_id,
+    p.number,
     rework.value as ml_rework_probability,
     rework.grade as ml_risk_level,
     rework.rung as ml_rework_rung,

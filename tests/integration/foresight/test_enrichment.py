@@ -179,12 +179,11 @@ def test_the_model_gives_the_same_answer_to_the_logged_features(world: World, sp
     [(names, model_id)] = world.bench.rows(
         "feature_names, pgml_model_id", "training_runs", "and model = %(model)s", model=spec.model
     )
-    rows = [
-        row for row in logged(world.bench, world.run, "prediction_value, input_features, model") if row[2] == spec.model
-    ]
+    logs = logged(world.bench, world.run, "model, prediction_value, input_features")
+    rows = [(value, stored) for model, value, stored in logs if model == spec.model]
     assert rows
     with world.bench.databases.session(REPLICA) as replica, replica.as_client(world.bench.client_id) as tx:
-        for value, stored, _ in rows:
+        for value, stored in rows:
             answer = pgml.answer(tx, features.scale(spec), model_id, [float(stored[name]) for name in names])
             assert answer == pytest.approx(value, rel=1e-5)
 

@@ -20,7 +20,7 @@ WELL = dict.fromkeys(("prepare", "validate", "train", "gate", "enrich", "watch")
 @pytest.fixture
 def bench(installed: Installation, client_ids) -> Bench:
     client_id = next(client_ids)
-    return nights.bench(installed, installed.databases, client_id, name="O'Brien & Söhne „Лада“")
+    return nights.bench(installed, installed.databases, client_id, name=f"O'Brien & Söhne „Лада“ {client_id}")
 
 
 def report(bench: Bench, run: Run, states: dict[str, str]) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def test_a_night_that_went_well(bench: Bench):
     assert phases.keys() == {"enrich", "watch"}
     assert said == {"state": state, "failed_tasks": failed, "predictions_written": written, "summary": summary}
     assert summary.splitlines() == [
-        "O'Brien & Söhne „Лада“, as of 2025-06-01 00:00 UTC",
+        f"O'Brien & Söhne „Лада“ {bench.client_id}, as of 2025-06-01 00:00 UTC",
         "complexity: served by recent. On the last 80 issue rows the new model is better: the new model serves.",
         "rework: served by nothing yet. 3 rows to learn from",
         "trajectory: served by nothing yet. Unchanged since the last night.",
