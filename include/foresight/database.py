@@ -28,6 +28,10 @@ class Transaction:
 
     connection: psycopg.Connection
 
+    def savepoint(self) -> contextlib.AbstractContextManager[Any]:
+        """A part that may fail and be undone while the transaction goes on."""
+        return self.connection.transaction()
+
     def run(self, path: str, values: Values = None, /, **holes: Hole) -> psycopg.Cursor:
         """Run sql/statements/<path>.sql; the cursor gives rows as dicts."""
         return self.execute(statement(path, **holes), values)
@@ -45,6 +49,20 @@ class Transaction:
 
     def all(self, path: str, values: Values = None, /, **holes: Hole) -> list[dict[str, Any]]:
         return self.run(path, values, **holes).fetchall()
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the server, not the statement, is the trouble: no connection, no resources, shutting down. Asking again
+    may help. (psycopg's OperationalError is wider: a cancelled statement and an error inside PL/Python are some.)"""
+    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    return error.sqlstate is None or (error.sqlstate[:2] in ("08", "53", "57") and error.sqlstate != "57014")
+
+
+def message(error: Exception) -> str:
+    """What went wrong, without the context that a server adds."""
+    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return (said or str(error)).strip()
 
 
 Opened = contextlib.AbstractContextManager[Transaction]

@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from include.foresight import champions, features, grades, pgml
 from include.foresight.champions import Champion
-from include.foresight.database import Databases, Session, Transaction
+from include.foresight.database import Databases, Session, Transaction, is_away, message
 from include.foresight.model_specs import ModelSpec
 from include.foresight.runs import Run
 from include.foresight.sql import statement
@@ -73,9 +74,18 @@ def _predict(replica: Session, run: Run, spec: ModelSpec, champion: Champion) ->
         remark = unanswerable(tx, champion, feature_hash)
         with_model = champion.pgml_model_id is not None and remark is None
         if with_model:
-            pgml.answer_scored(tx, features.scale(spec), champion.pgml_model_id, names)
-        else:
+            try:
+                with tx.savepoint():
+                    pgml.answer_scored(tx, features.scale(spec), champion.pgml_model_id, names)
+            except psycopg.Error as error:
+                if is_away(error):
+                    raise
+                with_model = False
+                remark = f"model {champion.model_uuid} does not answer ({message(error)}): the simple rung does"
+        if not with_model:
             tx.run("enrichment/answer_simple")
+        if remark:
+            log.warning("%s/%s: %s", run.client.slug, spec.model, remark)
         excluded = tx.one("enrichment/excluded")["excluded"]
         rung = champion.rung if with_model else RECENT
         copied = tx.run("enrichment/outgoing").rowcount

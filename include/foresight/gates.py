@@ -64,11 +64,11 @@ def judge(spec: ModelSpec, rows: Judged, *, served_by: str | None) -> Verdict:
         "challenger": metrics(spec, rows.labels, rows.challenger),
         "simple": metrics(spec, rows.labels, rows.simple),
     }
-    criteria = _fitness(spec, "challenger", scores)
+    criteria = [_enough(spec, len(rows.labels)), *_fitness(spec, "challenger", scores)]
     passed = all(criterion.passed for criterion in criteria)
     champion_fit = False
-    # Rows that tell nothing (one class only, none left after both cuts) say nothing against what serves either.
-    unmeasured = rows.champion is not None and scores["simple"]["error"] is None
+    # Rows that tell nothing (one class only, too few left after both cuts) say nothing against what serves either.
+    unmeasured = rows.champion is not None and (not criteria[0].passed or scores["simple"]["error"] is None)
     if rows.champion is not None:
         scores["champion"] = metrics(spec, rows.labels, rows.champion)
         champion_fit = all(criterion.passed for criterion in _fitness(spec, "champion", scores))
@@ -90,6 +90,13 @@ def judge(spec: ModelSpec, rows: Judged, *, served_by: str | None) -> Verdict:
         rows_judged=len(rows.labels),
         sentence=_sentence(spec, decision, scores, criteria, champion_fit or unmeasured, len(rows.labels)),
     )
+
+
+def _enough(spec: ModelSpec, rows: int) -> Criterion:
+    """Fewer are left than a training asks for when the champion has learned from some of them."""
+    fit = rows >= spec.min_test_rows
+    reason = f"{rows} later rows, {spec.min_test_rows} are needed"
+    return Criterion("enough rows", fit, float(rows), float(spec.min_test_rows), reason)
 
 
 def _fitness(spec: ModelSpec, who: str, scores: Mapping[str, Mapping[str, float | None]]) -> list[Criterion]:

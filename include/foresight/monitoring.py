@@ -11,13 +11,11 @@ import psycopg
 
 from include.foresight import champions, features, pgml
 from include.foresight.champions import Champion
-from include.foresight.database import Databases, Session
+from include.foresight.database import Databases, Session, is_away, message
 from include.foresight.model_specs import ModelSpec
 from include.foresight.runs import Run
 
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
-
-ROUTINE_ERRORS = (psycopg.errors.ExternalRoutineException, psycopg.errors.ExternalRoutineInvocationException)
 
 
 @dataclass(frozen=True)
@@ -65,10 +63,9 @@ def _health(primary: Session, replica: Session, run: Run, spec: ModelSpec, champ
             values = list(_features(row["input_features"], row["feature_names"]))
             given = pgml.answer(tx, features.scale(spec), champion.pgml_model_id, values)
     except psycopg.Error as error:
-        # The driver takes what a function in Python raises for an error of the server's: that one does not pass.
-        if isinstance(error, psycopg.OperationalError) and not isinstance(error, ROUTINE_ERRORS):
+        if is_away(error):
             raise
-        return Health(spec.model, UNHEALTHY, f"the model does not answer: {error.diag.message_primary or error}")
+        return Health(spec.model, UNHEALTHY, f"the model does not answer: {message(error)}")
     stored = row["prediction_value"]
     if not math.isclose(given, stored, rel_tol=1e-5, abs_tol=1e-6):
         return Health(

@@ -132,7 +132,7 @@ def answer_scored(tx: Transaction, scale: Scale, model_id: int, features: Sequen
 
 def answer(tx: Transaction, scale: Scale, model_id: int, features: Sequence[float]) -> float:
     """One row, one value."""
-    values = {"model_id": model_id, "features": list(features)}
+    values = {"model_id": model_id, "features": [float(value) for value in features]}
     return tx.one("pgml/answer", values, answers=scale.answers, undone=scale.undone)["value"]
 
 

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from include.foresight import champions, features, gates, names, pgml
 from include.foresight.champions import Champion
-from include.foresight.database import Databases, Session, Transaction
+from include.foresight.database import Databases, Session, Transaction, is_away, message
 from include.foresight.errors import ForesightError
 from include.foresight.gates import Judged, Verdict
 from include.foresight.model_specs import ModelSpec
@@ -134,13 +134,26 @@ class _Gate:
             tx.define(statement("gates/judged_rows", table=table), {"after": after})
             rows = tx.all("gates/labels")
             challenger = pgml.predictions(tx, scale, training["pgml_model_id"], "judged", feature_names)
-            theirs = pgml.predictions(tx, scale, asked.pgml_model_id, "judged", feature_names) if asked else None
+            theirs = self._theirs(tx, scale, asked, feature_names) if asked else None
         return Judged(
             labels=[row["label"] for row in rows],
             simple=[row["simple"] for row in rows],
             challenger=challenger,
             champion=theirs,
         )
+
+    def _theirs(
+        self, tx: Transaction, scale: pgml.Scale, champion: Champion, feature_names: Sequence[str]
+    ) -> list[float] | None:
+        """The champion's answers; None when its model is broken, which must not keep a new one from being judged."""
+        try:
+            with tx.savepoint():
+                return pgml.predictions(tx, scale, champion.pgml_model_id, "judged", feature_names)
+        except psycopg.Error as error:
+            if is_away(error):
+                raise
+            log.error("%s/%s: the champion does not answer: %s", self.run.client.slug, champion.model, message(error))
+            return None
 
     def _can_be_asked(self, champion: Champion, training: Mapping[str, Any]) -> bool:
         """Whether the champion's model is there and takes the features of this table."""

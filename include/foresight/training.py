@@ -5,6 +5,7 @@ A model that fails is a row of ml.training_runs; the others go on.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from include.foresight import champions, features, names, pgml
-from include.foresight.database import Databases, Session
+from include.foresight.database import Databases, Session, is_away, message
 from include.foresight.errors import ForesightError
 from include.foresight.features import TrainingTable
 from include.foresight.model_specs import ModelSpec
@@ -47,13 +48,30 @@ class Outcome:
 def train(databases: Databases, run: Run, specs: Sequence[ModelSpec], blocked: Mapping[str, str]) -> list[Outcome]:
     """Train the models in turn. `blocked`: why a model's data must not be trained on."""
     client = run.client
-    with databases.locked(client.client_id) as primary, databases.session(client.replica_conn_id) as replica:
+    with databases.locked(client.client_id) as primary, contextlib.ExitStack() as sessions:
+        replica = _Replica(databases, client.replica_conn_id, sessions)
         return [_Training(databases, run, spec, primary, replica).run_it(blocked.get(spec.model)) for spec in specs]
 
 
 def ladder(spec: ModelSpec) -> list[tuple[str, str, Mapping[str, Any]]]:
     """The rungs that are trained, best first: name, algorithm, hyperparameters."""
     return [(BOOSTED, spec.algorithm, spec.hyperparams), (LINEAR, "linear", {})]
+
+
+@dataclass
+class _Replica:
+    """One session for all models, so that libraries are imported once; another when it was ended with a hung fit."""
+
+    databases: Databases
+    conn_id: str
+    sessions: contextlib.ExitStack
+    _session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        if self._session is None or self._session.connection.closed:
+            self._session = self.sessions.enter_context(self.databases.session(self.conn_id))
+        return self._session
 
 
 @dataclass
@@ -64,7 +82,11 @@ class _Training:
     run: Run
     spec: ModelSpec
     primary: Session
-    replica: Session
+    on: _Replica
+
+    @property
+    def replica(self) -> Session:
+        return self.on.session
 
     @property
     def client_id(self) -> int:
@@ -82,9 +104,9 @@ class _Training:
         try:
             found = {"status": "blocked", "reason": blocked} if blocked else self._train()
         except (ForesightError, psycopg.Error) as error:
-            if isinstance(error, psycopg.OperationalError) and not isinstance(error, psycopg.errors.QueryCanceled):
-                raise  # a server that is away is not this model's failure
-            reason = str(error).strip()
+            if is_away(error):
+                raise  # not this model's failure
+            reason = message(error)
             log.error("%s/%s: %s", self.run.client.slug, self.spec.model, reason)
             found = {"status": "failed", "reason": reason}
         self._close(model_uuid, found | {"seconds": time.monotonic() - began})
@@ -154,10 +176,12 @@ class _Training:
                     limit=self.spec.fit_seconds,
                 )
             except (ForesightError, psycopg.Error) as error:
-                attempts.append(attempt | {"seconds": time.monotonic() - began, "error": str(error).strip()})
-                log.warning("%s/%s: %s could not be trained: %s", self.run.client.slug, self.spec.model, rung, error)
-                if self.replica.connection.closed:
+                if is_away(error):
                     raise
+                attempts.append(attempt | {"seconds": time.monotonic() - began, "error": message(error)})
+                log.warning(
+                    "%s/%s: %s could not be trained: %s", self.run.client.slug, self.spec.model, rung, message(error)
+                )
                 continue
             attempts.append(attempt | {"seconds": trained.seconds, "pgml_model_id": trained.model_id})
             return {

@@ -217,8 +217,8 @@ def as_reader(installed: Installation, query: str, *values: object) -> list[tupl
 def test_the_reader_sees_predictions_beside_the_platforms_rows(world: World, installed: Installation):
     rows = as_reader(
         installed,
-        "select id, key, summary, ml_estimated_story_points, ml_estimation_confidence from ml.issues_enriched"
-        " where client_id = %s",
+        "select i.id, e.key, i.summary, ml_estimated_story_points, ml_estimation_confidence"
+        " from public.issues as i join ml.issues_enriched as e on e.id = i.id where i.client_id = %s",
         world.bench.client_id,
     )
     assert len(rows) == 160 + 5 + 5 + 3
@@ -227,7 +227,7 @@ def test_the_reader_sees_predictions_beside_the_platforms_rows(world: World, ins
     assert all(key and summary for _, key, summary, *_ in rows)
     rows = as_reader(
         installed,
-        "select id, name, ml_rework_probability, ml_risk_level from ml.pull_requests_enriched where client_id = %s",
+        "select id, number, ml_rework_probability, ml_risk_level from ml.pull_requests_enriched where client_id = %s",
         world.bench.client_id,
     )
     assert len(rows) == 240 + 6 + 1

@@ -45,7 +45,8 @@ def acme(installed: Installation) -> Installation:
             feature_hash, code_version
         )
         values (
-            '{MODEL}', '{MODEL}', {CLIENT}, 'complexity', 'p', 'x', 'trained', 'boosted', 'foresight_replica', 11, 'f', 'x'
+            '{MODEL}', '{MODEL}', {CLIENT}, 'complexity', 'p', 'x', 'trained', 'boosted', 'foresight_replica', 11,
+            'f', 'x'
         );
         insert into ml.champions (client_id, model, version, rung, model_name, replica_conn_id)
         values ({CLIENT}, 'complexity', 3, 'recent', 'p', 'foresight_replica'),
