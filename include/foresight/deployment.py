@@ -62,7 +62,14 @@ def prepare(
         with as_owner(replica):
             replication.secure_copies(replica)
         upgrade(primary_dsn, "primary", progress)
+        reserve_models(primary, replica)
         replication.publish(primary)
+
+
+def reserve_models(primary: psycopg.Connection, replica: psycopg.Connection) -> None:
+    """Let the replica's next model have an id that no model has had, also where it was rebuilt from nothing."""
+    (last,) = primary.execute(statement("deployment/last_model")).fetchone()
+    replica.execute(statement("deployment/reserve_models"), {"id": last})
 
 
 def provision(primary_dsn: str, replica_dsn: str, *client_ids: int) -> None:

@@ -102,7 +102,7 @@ def unanswerable(tx: Transaction, champion: Champion, feature_hash: str) -> str 
         return None
     if champion.feature_hash != feature_hash:
         return f"model {champion.model_uuid} was trained on other features than today's: the simple rung answers"
-    if champion.pgml_model_id not in pgml.existing(tx, [champion.pgml_model_id]):
+    if not pgml.exists(tx, champion.pgml_model_id, champion.model_name):
         return f"model {champion.model_uuid} is missing on its replica: the simple rung answers until it is retrained"
     return None
 

@@ -56,7 +56,7 @@ def _health(primary: Session, replica: Session, run: Run, spec: ModelSpec, champ
         row = tx.one("monitoring/recent_answer", {"client_id": run.client.client_id, "model_uuid": champion.model_uuid})
     try:
         with replica.as_client(run.client.client_id) as tx:
-            if champion.pgml_model_id not in pgml.existing(tx, [champion.pgml_model_id]):
+            if not pgml.exists(tx, champion.pgml_model_id, champion.model_name):
                 return Health(spec.model, UNHEALTHY, f"model {champion.model_uuid} is missing on its replica")
             if row is None:
                 return Health(spec.model, HEALTHY, "the model is there; it has had nothing to answer yet")

@@ -147,9 +147,9 @@ def deployed(tx: Transaction, project: str) -> int | None:
     return row["id"] if row else None
 
 
-def existing(tx: Transaction, model_ids: Sequence[int]) -> set[int]:
-    """Those of the models that are there and have been trained to the end."""
-    return {row["id"] for row in tx.all("pgml/existing", {"model_ids": list(model_ids)})}
+def exists(tx: Transaction, model_id: int, project: str) -> bool:
+    """Whether the project has that model, trained to the end."""
+    return tx.one("pgml/exists", {"model_id": model_id, "project": project})["there"]
 
 
 def forget(tx: Transaction, projects: Sequence[str], keep: Sequence[int], newest: int) -> int:

@@ -112,10 +112,10 @@ def _news(primary: Session, replica: Session, client: Client, request: Request, 
         return "rows, settings or code have changed"
     if set(model_specs.names()) - set(serving):
         return "a model without a champion"
-    ids = [champion.pgml_model_id for champion in serving.values() if champion.pgml_model_id is not None]
     with replica.as_client(client.client_id) as tx:
-        if set(ids) - pgml.existing(tx, ids):
-            return "a champion's model is missing on the replica"
+        for champion in serving.values():
+            if champion.pgml_model_id is not None and not pgml.exists(tx, champion.pgml_model_id, champion.model_name):
+                return "a champion's model is missing on the replica"
     return None
 
 
@@ -153,7 +153,7 @@ def _mark_deployed(replica: Session, client: Client, serving: dict[str, champion
         if champion.pgml_model_id is None or champion.replica_conn_id != client.replica_conn_id:
             continue
         with replica.as_client(client.client_id) as tx:
-            there = champion.pgml_model_id in pgml.existing(tx, [champion.pgml_model_id])
+            there = pgml.exists(tx, champion.pgml_model_id, champion.model_name)
             marked = pgml.deployed(tx, champion.model_name) == champion.pgml_model_id
         if there and not marked:
             promotion.deploy(replica, client.client_id, champion.pgml_model_id)

@@ -53,7 +53,8 @@ def gate(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Dec
             judged = {row["model_uuid"] for row in tx.all("gates/of_run", {"run_id": run.run_id})}
             serving = champions.read(tx, client.client_id)
             historic = tx.one("runs/is_historic", run.values)["historic"]
-        gate = _Gate(run, primary, replica, binding=not (run.request.dry_run or historic))
+        past = historic or run.request.as_of is not None
+        gate = _Gate(run, primary, replica, binding=not (run.request.dry_run or past))
         found = []
         for spec in specs:
             training = trainings.get(spec.model)
@@ -162,7 +163,7 @@ class _Gate:
         if champion.feature_hash != training["feature_hash"]:
             return False
         with self.replica.as_client(self.client_id) as tx:
-            return champion.pgml_model_id in pgml.existing(tx, [champion.pgml_model_id])
+            return pgml.exists(tx, champion.pgml_model_id, champion.model_name)
 
     def _cut_of(self, champion: Champion) -> datetime.datetime | None:
         with self.primary.as_client(self.client_id) as tx:

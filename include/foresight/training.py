@@ -153,7 +153,7 @@ class _Training:
         if champion.pgml_model_id is None:
             return True
         with self.replica.as_client(self.client_id) as tx:
-            return champion.pgml_model_id in pgml.existing(tx, [champion.pgml_model_id])
+            return pgml.exists(tx, champion.pgml_model_id, champion.model_name)
 
     def _climb(self, table: TrainingTable) -> dict[str, Any]:
         """Go down the ladder until a rung can be trained."""

@@ -248,3 +248,29 @@ def test_a_platform_that_lacks_something_is_refused(new_pair, change: str, compl
             connection.execute(change)
         with pytest.raises(ConfigurationError, match=complaint):
             pair.install()
+
+
+def test_a_rebuilt_replica_gives_no_model_an_id_that_is_in_service(new_pair, client_ids):
+    """Champions are named by the id of their model: a new replica that counted from 1 would answer with another's."""
+    with new_pair() as first:
+        with psycopg.connect(first.primary) as primary:
+            client = next(client_ids)
+            primary.execute(
+                "insert into ml.clients (client_id, slug, name) values (%s, %s, 'Old')", [client, f"old_{client}"]
+            )
+            primary.execute(
+                "insert into ml.nightly_runs (run_id, client_id, dag_run_id, as_of, code_version)"
+                " values (gen_random_uuid(), %s, 'r', now(), 'x')",
+                [client],
+            )
+            primary.execute(
+                "insert into ml.training_runs (model_uuid, run_id, client_id, model, model_name, spec_digest, status,"
+                " replica_conn_id, pgml_model_id, code_version) select gen_random_uuid(), run_id, client_id, 'rework',"
+                " 'p', 'd', 'trained', 'foresight_replica', 41, 'x' from ml.nightly_runs"
+            )
+        first.install()
+        with psycopg.connect(first.replica) as replica:
+            assert replica.execute("select nextval('pgml.models_id_seq')").fetchone() == (42,)
+        first.install()
+        with psycopg.connect(first.replica) as replica:
+            assert replica.execute("select nextval('pgml.models_id_seq')").fetchone() == (43,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,10 @@ from hypothesis import strategies as some
 from include.foresight import gates, model_specs
 from include.foresight.gates import DEMOTE, KEEP, MARGIN, PROMOTE, Judged, Verdict, judge, metrics
 
-COMPLEXITY, REWORK, TRAJECTORY = map(model_specs.read, ("complexity", "rework", "trajectory"))
+# As they are, but for the number of rows: the rules are easier to see on few.
+COMPLEXITY, REWORK, TRAJECTORY = (
+    replace(model_specs.read(model), min_test_rows=2) for model in ("complexity", "rework", "trajectory")
+)
 
 points = some.floats(0.5, 21)
 seconds = some.floats(1, 1e9)
@@ -219,3 +223,12 @@ def test_a_clients_own_bound_decides():
     verdict = judge(strict, rows, served_by=None)
     assert verdict.decision == DEMOTE
     assert criterion(verdict, "mae bound").reason == "mae must be at most 0.5, and is 1"
+
+
+def test_too_few_rows_say_nothing_against_the_champion():
+    rows = Judged([1.0] * 5, [1.0] * 5, [1.0] * 5, [9.0] * 5)
+    spec = replace(COMPLEXITY, min_test_rows=6)
+    verdict = judge(spec, rows, served_by="boosted")
+    assert (verdict.decision, verdict.passed) == (KEEP, False)
+    assert criterion(verdict, "enough rows").reason == "5 later rows, 6 are needed"
+    assert judge(replace(spec, min_test_rows=5), rows, served_by="boosted").decision == PROMOTE
