@@ -231,6 +231,9 @@ def run_tests(
     """
     engine.install()
     selection = [] if everything else ["-m", "not long"]
+    if not context.args:
+        # Each worker has servers of its own; a module's tests share databases, so they stay together.
+        selection += ["-n", str(max(2, min(4, os.cpu_count() or 2))), "--dist", "loadfile"]
     user = server_user()
     environment = os.environ | {
         "FORESIGHT_PG_BIN": str(postgres_bin()),

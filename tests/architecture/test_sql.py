@@ -35,6 +35,7 @@ NAMES = {
 # What looks at pgml from outside, and why it must.
 SPEAKS_OF_PGML = {
     "sql/statements/deployment/engine.sql": "asks which pgml is installed, without calling it",
+    "sql/statements/deployment/reserve_models.sql": "set-up keeps a rebuilt replica from reusing the ids of models",
     "sql/bootstrap/postgresml.sql": "the grants that PostgresML itself does not give",
 }
 
