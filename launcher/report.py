@@ -143,11 +143,14 @@ def remarks(report: Report, width: int = WIDE) -> list[str]:
             for model in report.models
             if any((model["rows_removed"] or {}).values())
         ]
-    lines += [
-        f"{model['slug']}/{model['model']}: {model['sentence'] or model['reason']}"
-        for model in report.models
-        if model["sentence"] or model["reason"]
-    ]
+    alike: dict[str, list[str]] = {}
+    for model in report.models:
+        if model["sentence"]:
+            lines.append(f"{model['slug']}/{model['model']}: {model['sentence']}")
+        elif model["reason"]:
+            alike.setdefault(f"{model['model']}: {model['reason']}", []).append(model["slug"])
+    # A folder of exports has dozens of clients without a single pull request.
+    lines += [f"{', '.join(slugs)}/{said}" for said, slugs in alike.items()]
     for run in report.runs:
         if run["run_id"] is None:
             lines.append(f"{run['slug']}: no nightly yet")
