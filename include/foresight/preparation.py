@@ -84,7 +84,7 @@ def give_up_waiting(client_slug: str, seconds: float) -> None:
 def _source_state(replica: Session, client: Client) -> tuple[datetime.datetime, str]:
     """The client's clock, and what its rows came to."""
     with replica.as_client(client.client_id) as tx:
-        row = tx.one("preparation/source_state", {"client_id": client.client_id})
+        row = tx.one("preparation/source_state", {"client_id": client.client_id, "clock": client.clock})
     if client.clock == "data":
         return row["last_moment"] or row["wall"], row["content"]
     return row["wall"], row["content"]

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from psycopg.rows import dict_row
 
 from include.foresight import deployment, replication
 from include.foresight.database import PRIMARY, REPLICA, Databases
@@ -91,6 +92,17 @@ class Installation:
                         return
                 assert time.monotonic() < deadline, f"the replica does not show the heartbeat {beat} after {patience} s"
                 time.sleep(0.01)
+
+    def superuser(self) -> psycopg.Connection:
+        """A superuser's connection to the primary; leaving its block commits."""
+        return psycopg.connect(self.primary)
+
+    def on_replica(self) -> psycopg.Connection:
+        return psycopg.connect(self.replica)
+
+    def dicts(self, place: str, query: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        with psycopg.connect(place, row_factory=dict_row) as connection:
+            return connection.execute(query, values).fetchall()
 
     def rows(self, place: str, query: str, values: Mapping[str, Any] | None = None) -> list[tuple]:
         """What a query gives to the role of a conninfo."""
