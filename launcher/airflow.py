@@ -118,6 +118,8 @@ def settings(instance: Instance, *, checkout: Path = CHECKOUT, cores: int | None
         "scheduler": {
             # A nightly is a chain of short tasks: at Airflow's 1 s the waits between them are most of its time.
             "scheduler_idle_sleep_time": 0.25,
+            # Of the DAG processor, whatever its section: how often it looks for DAGs that are gone.
+            "parsing_cleanup_interval": 15,
             "scheduler_health_check_server_host": "127.0.0.1",
             "scheduler_health_check_server_port": instance.ports["scheduler_health"],
         },
@@ -129,6 +131,8 @@ def settings(instance: Instance, *, checkout: Path = CHECKOUT, cores: int | None
             "refresh_interval": 30,
             "min_file_process_interval": 20,
             "parsing_processes": 1,
+            # A DAG that its file has not made for so long is gone; it is looked for (below) that often.
+            "stale_dag_threshold": 30,
         },
     }
     variables = {
@@ -142,6 +146,8 @@ def settings(instance: Instance, *, checkout: Path = CHECKOUT, cores: int | None
         "AIRFLOW_CONN_FORESIGHT_REPLICA": connection(instance.ports["replica"], instance.secrets["app"]),
         # A bundle's root is on the path of the DAG processor and of tasks, but not of the API server and the triggerer.
         "PYTHONPATH": str(checkout),
+        # Airflow's own use of a library, which would be the first line of every task's log.
+        "PYTHONWARNINGS": "ignore:GitWildMatchPattern:DeprecationWarning",
         "FORESIGHT_REGISTRY_SNAPSHOT": str(instance.snapshot),
     }
     return variables | connections_of_the_user() | ours

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from launcher import airflow, clusters, engine, nightly, processes, report, setup
+from launcher import airflow, clusters, engine, keys, nightly, processes, report, serve, setup
 from launcher import instance as instances
 from launcher.errors import LauncherError
 from launcher.instance import Instance
@@ -38,6 +38,22 @@ InstanceName = Annotated[
     str | None,
     typer.Option("--instance", help="Which instance; the one of the last run unless named.", show_default=False),
 ]
+
+
+PrimaryOption = Annotated[
+    str | None,
+    typer.Option(metavar="DSN", envvar="FORESIGHT_PRIMARY", help="The platform's database.", show_default=False),
+]
+ReplicaOption = Annotated[
+    str | None,
+    typer.Option(metavar="DSN", envvar="FORESIGHT_REPLICA", help="The ML replica.", show_default=False),
+]
+SqlOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Where primary.sql and replica.sql go, for an administrator (0600)."),
+]
+# What a command ends with that has left something to an administrator.
+ADMINISTRATOR_NEEDED = 3
 
 
 def chosen(name: str | None) -> Instance:
@@ -101,8 +117,17 @@ def show_report(
 
 
 @app.command()
-def status() -> None:
-    """What runs, instance by instance."""
+def status(
+    primary: Annotated[str | None, typer.Option(metavar="DSN", show_default=False)] = None,
+    replica: Annotated[str | None, typer.Option(metavar="DSN", show_default=False)] = None,
+) -> None:
+    """What runs, instance by instance, and where the platform's tables have moved on from their copies.
+
+    With --primary and --replica: of servers that exist, the latter alone.
+    """
+    if primary or replica:
+        _warn_of_drift(*_both(primary, replica))
+        return
     found = instances.names()
     if not found:
         console.print("No instance yet: ./foresight run makes one.")
@@ -119,6 +144,16 @@ def status() -> None:
             if service.running:
                 state = f"up, {airflow.base_url(one)}" if service.name == "api-server" else "up"
             console.print(f"  {service.name:<14}{state}", highlight=False)
+        servers = clusters.of(one)
+        if servers.primary.running and servers.replica.running:
+            _warn_of_drift(servers.primary.conninfo(setup.PLATFORM), servers.replica.conninfo(setup.PLATFORM))
+
+
+def _warn_of_drift(primary: str, replica: str) -> None:
+    from launcher import attach as attaching
+
+    for line in attaching.drift(attaching.Servers(primary, replica)):
+        console.print(f"  warning: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -242,6 +277,163 @@ def run_tests(
     }
     command = [sys.executable, "-m", "pytest", *selection, *context.args]
     raise typer.Exit(subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode)
+
+
+@app.command()
+def attach(
+    primary: PrimaryOption = None,
+    replica: ReplicaOption = None,
+    primary_for_replica: Annotated[
+        str | None,
+        typer.Option(metavar="DSN", help="Where the replica finds the primary, if elsewhere.", show_default=False),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look and tell; change nothing.")] = False,
+    env_file: Annotated[
+        Path | None,
+        typer.Option(help="Where Airflow's variables and the passwords go (0600), and come from the next time."),
+    ] = None,
+    sql: SqlOption = None,
+    register_clients: Annotated[
+        bool, typer.Option("--register-clients", help="Put all of the platform's clients into the registry.")
+    ] = False,
+    new_passwords: Annotated[bool, typer.Option("--new-passwords", help="Set new passwords of our logins.")] = False,
+) -> None:
+    """Set Foresight up on servers that exist.
+
+    What the logins may not do is printed as SQL for an administrator; attach again afterwards.
+    """
+    from launcher import attach as attaching
+
+    servers = attaching.Servers(*_both(primary, replica), primary_for_replica)
+    passwords = attaching.known_passwords(env_file)
+    if dry_run:
+        result = attaching.rehearse(servers, passwords, _say)
+    else:
+        result = attaching.attach(servers, passwords, _say, new_passwords=new_passwords)
+        if register_clients and not result.left:
+            attaching.register_clients(servers, _say)
+        if env_file:
+            attaching.write(env_file, "\n".join(attaching.as_lines(result.environment)) + "\n")
+            _say(f"Airflow's variables and the passwords: {env_file}")
+    _tell_left(result, sql)
+    if not dry_run:
+        if not env_file:
+            _say("For Airflow's environment, shown this once:")
+            print("\n".join(attaching.as_lines(result.environment)), flush=True)
+        if not result.left:
+            _say(
+                "Next: give Airflow these variables and this checkout as a DAG bundle, make a pool named "
+                "foresight_replica with as many slots as the replica has cores, register the clients (docs/attach.md)."
+            )
+    if result.left:
+        raise typer.Exit(ADMINISTRATOR_NEEDED)
+
+
+@app.command()
+def detach(
+    primary: PrimaryOption = None,
+    replica: ReplicaOption = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Our schemas, copies and roles too, with all that was learned.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it. Without this it is only told what would go.")] = False,
+    sql: SqlOption = None,
+) -> None:
+    """Undo attach: subscription, slot and publication, and with --everything the rest.
+
+    The platform's own tables stay as they are, and so does pgml with its models.
+    """
+    from launcher import attach as attaching
+
+    servers = attaching.Servers(*_both(primary, replica))
+    result = attaching.detach(servers, everything=everything, yes=yes, say=_say)
+    _tell_left(result, sql)
+    if result.left:
+        raise typer.Exit(ADMINISTRATOR_NEEDED)
+
+
+def _both(primary: str | None, replica: str | None) -> tuple[str, str]:
+    if not primary or not replica:
+        raise LauncherError("name both servers: --primary DSN --replica DSN")
+    return primary, replica
+
+
+def _say(text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _tell_left(result, folder: Path | None) -> None:
+    """Print what an administrator has to run, or write it where it can be run from."""
+    from launcher import attach as attaching
+
+    for side in ("primary", "replica"):
+        script = result.script(side)
+        if not script:
+            continue
+        _say(f"\nAn administrator of the {side} has to run:")
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            attaching.write(folder / f"{side}.sql", script + "\n")
+            _say(f"  psql -v ON_ERROR_STOP=1 -f {folder / f'{side}.sql'}")
+            for one in result.left:
+                if one.side == side:
+                    _say(f"  -- {one.step.what}: for {one.step.needs}")
+        else:
+            print(script, flush=True)
+
+
+@app.command()
+def bench(what: Annotated[str, typer.Argument(help="`engine`: our pgml beside the bare libraries.")]) -> None:
+    """Measure, on this machine: a table, and last one line of JSON.
+
+    On a throw-away server; takes minutes, and wants a machine that does nothing else.
+    """
+    if what != "engine":
+        raise LauncherError(f"there is no benchmark '{what}': the one there is is `engine`")
+    from benchmarks import engine as engine_benchmark
+
+    measured = engine_benchmark.run(_say)
+    console.print(engine_benchmark.table(measured))
+    print(engine_benchmark.as_json(measured), flush=True)
+
+
+@app.command("install-pgml")
+def install_pgml(
+    pg_config: Annotated[
+        Path, typer.Option(metavar="PATH", help="pg_config of the server to install into.", show_default=False)
+    ],
+    venv: Annotated[
+        Path | None,
+        typer.Option(help="The server's Python environment, made if it is not there.", show_default=False),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look and tell; change nothing.")] = False,
+) -> None:
+    """Put our pgml as an extension into a PostgreSQL that exists.
+
+    Afterwards `create extension pgml cascade` in each database that is to have it, by a superuser, once.
+    """
+    from launcher import install_pgml as installing
+
+    installing.install(pg_config, venv and venv.resolve(), _say, dry_run=dry_run)
+
+
+app.add_typer(keys.app, name="key")
+
+
+@app.command("serve")
+def serve_predictions(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8010,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    instance: InstanceName = None,
+) -> None:
+    """The prediction API alone, beside Airflow.
+
+    On the instance's databases; where AIRFLOW_CONN_FORESIGHT_PRIMARY and _REPLICA are set, on those. Ends with Ctrl-C.
+    """
+    given = all(os.environ.get(f"AIRFLOW_CONN_FORESIGHT_{side}") for side in ("PRIMARY", "REPLICA"))
+    console.print(f"http://{host}:{port}/api/ml/docs (a key: ./foresight key issue)", highlight=False)
+    raise typer.Exit(serve.run(None if given else chosen(instance), host, port, workers))
 
 
 @app.command("env")

@@ -7,8 +7,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -60,17 +61,23 @@ def register_clients(instance: Instance, primary: str, replica: str) -> None:
     clock = "wall" if instance.data is None else "data"
     with psycopg.connect(primary) as connection:
         clients = connection.execute(statement("deployment/platform_clients")).fetchall()
-        taken = {slug for _, _, slug in clients if slug}
-        for client_id, name, slug in clients:
-            if slug is None:
-                made = slug_for(client_id, name, taken)
-                taken.add(made)
-                connection.execute(
-                    statement("deployment/register_client"),
-                    {"client_id": client_id, "slug": made, "name": name, "clock": clock},
-                )
+        for entry in entries(clients, clock):
+            connection.execute(statement("deployment/register_client"), entry)
     deployment.provision(primary, replica, *(client_id for client_id, _, _ in clients))
     registry.sync(databases(primary, replica, instance.secrets["app"]), instance.snapshot)
+
+
+def entries(clients: Iterable[tuple[int, str, str | None]], clock: str) -> list[dict[str, Any]]:
+    """Rows of the registry for those clients (id, name, slug) that have no slug yet."""
+    clients = list(clients)
+    taken = {slug for _, _, slug in clients if slug}
+    made = []
+    for client_id, name, slug in clients:
+        if slug is None:
+            slug = slug_for(client_id, name, taken)
+            taken.add(slug)
+            made.append({"client_id": client_id, "slug": slug, "name": name, "clock": clock})
+    return made
 
 
 def slug_for(client_id: int, name: str, taken: Collection[str]) -> str:

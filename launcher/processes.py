@@ -72,8 +72,22 @@ class Service:
 
 def belongs(process: psutil.Process, session: int, folder: Path) -> bool:
     try:
-        return os.getsid(process.pid) == session and lives(process) and Path(process.cwd()) == folder
+        if os.getsid(process.pid) != session or not lives(process):
+            return False
+        try:
+            return Path(process.cwd()) == folder
+        except psutil.AccessDenied:
+            # Airflow's workers hide what they hold from everybody but root (PR_SET_DUMPABLE), and their folder with it.
+            return process.uids().real == os.getuid() and not led_elsewhere(session, folder)
     except (psutil.Error, ProcessLookupError, PermissionError):
+        return False
+
+
+def led_elsewhere(session: int, folder: Path) -> bool:
+    """Whether the session's leader lives and works in another folder. A folder that cannot be read raises."""
+    try:
+        return Path(psutil.Process(session).cwd()) != folder
+    except psutil.NoSuchProcess:  # a dead one: while anything of its session lives, its number is not used again
         return False
 
 

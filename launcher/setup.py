@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from launcher import airflow, clusters, engine, nightly, report
@@ -39,15 +39,22 @@ def is_running(instance: Instance, port_name: str) -> bool:
 
 
 @contextlib.contextmanager
-def undone_on_failure(instance: Instance) -> Iterator[None]:
-    """If the body fails, Ctrl-C included, stop what it started; what ran before goes on running."""
+def undone_on_failure(instance: Instance) -> Iterator[Callable[[], None]]:
+    """If the body fails, Ctrl-C included, stop what it started; what ran before goes on running.
+
+    Yields what does the stopping.
+    """
     services = [one for one in airflow.services(instance) if not one.running]
     servers = [one.name for one in clusters.of(instance).all() if not one.running]
-    try:
-        yield
-    except BaseException:
+
+    def undo() -> None:
         airflow.stop(services)
         clusters.of(instance).stop(servers)
+
+    try:
+        yield undo
+    except BaseException:
+        undo()
         raise
 
 
@@ -81,10 +88,17 @@ def servers(instance: Instance, progress: Progress, *, wanted: Collection[str] =
 def whole(instance: Instance, progress: Progress, *, force: bool = False) -> Night:
     """Everything, from nothing or from whatever is there, and then every client's nightly."""
     clusters.check_reachable(instance)
-    with undone_on_failure(instance):
+    with undone_on_failure(instance) as undo:
         assign_ports(instance)
         with ThreadPoolExecutor() as pool:
-            finish([pool.submit(provide_databases, instance, progress), pool.submit(start_airflow, instance, progress)])
+            jobs = [pool.submit(provide_databases, instance, progress), pool.submit(start_airflow, instance, progress)]
+            try:
+                finish(jobs)
+            except BaseException:
+                while not all(job.done() for job in jobs):
+                    undo()  # Ctrl-C: take from the jobs what they work with, or they would go on to their end
+                    time.sleep(0.2)
+                raise
         with progress.phase("airflow healthy"):
             # Last: it reads the registry's snapshot, which the databases' set-up has written.
             airflow.start(instance, ["dag-processor"])

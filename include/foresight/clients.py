@@ -52,6 +52,14 @@ def read(fleet: Transaction, slug: str) -> Client:
     return client
 
 
+def read_by_id(fleet: Transaction, client_id: int) -> Client:
+    """The active, provisioned client of that id, from the primary or from a replica's copy."""
+    row = fleet.one("clients/by_id", {"client_id": client_id})
+    if row is None or not row["active"] or row["provisioned_at"] is None:
+        raise UnknownClient(f"there is no active client {client_id}")
+    return Client.of_row(row)
+
+
 def read_active(fleet: Transaction) -> list[Client]:
     """Every active client, provisioned or not, by slug."""
     return [Client.of_row(row) for row in fleet.all("clients/active")]

@@ -11,9 +11,11 @@ from typing import Any
 
 from include.foresight.database import Transaction
 from include.foresight.model_specs import ModelSpec
+from include.foresight.rungs import BOOSTED, LINEAR
 
 LOW, MEDIUM, HIGH = "low", "medium", "high"
 MUCH_BETTER = 0.75
+MODELS = (BOOSTED, LINEAR)
 
 
 def scale(tx: Transaction, spec: ModelSpec, client_id: int, rung: str) -> dict[str, Any]:
@@ -24,8 +26,16 @@ def scale(tx: Transaction, spec: ModelSpec, client_id: int, rung: str) -> dict[s
     return {"limits": [], "else": confidence(tx, spec, client_id, rung)}
 
 
+def word(spec: ModelSpec, value: float, rung: str) -> str:
+    """The grade of one answer, from what the replica alone knows."""
+    if not spec.grades:
+        return MEDIUM if rung in MODELS else LOW
+    *limited, last = spec.grades
+    return next((name for name in limited if value < spec.grades[name]), last)
+
+
 def confidence(tx: Transaction, spec: ModelSpec, client_id: int, rung: str) -> str:
-    if rung not in ("boosted", "linear"):
+    if rung not in MODELS:
         return LOW
     row = tx.one("gates/errors_of_champion", {"client_id": client_id, "model": spec.model})
     if row is None or row["error"] is None or not row["simple"]:

@@ -11,7 +11,7 @@ import psycopg
 
 from include.foresight import champions, features, pgml
 from include.foresight.champions import Champion
-from include.foresight.database import Databases, Session, is_away, message
+from include.foresight.database import Databases, Session, Transaction, is_away, message
 from include.foresight.model_specs import ModelSpec
 from include.foresight.runs import Run
 
@@ -45,6 +45,11 @@ def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[He
                     },
                 )
     return found
+
+
+def last(tx: Transaction, client_id: int) -> list[dict[str, Any]]:
+    """How every model of the client was found the last time."""
+    return tx.all("monitoring/last", {"client_id": client_id})
 
 
 def _health(primary: Session, replica: Session, run: Run, spec: ModelSpec, champion: Champion | None) -> Health:

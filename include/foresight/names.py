@@ -36,6 +36,11 @@ def ordered_view(table: str) -> str:
     return f"{table}_ordered"
 
 
+def fold_view(table: str) -> str:
+    """What pgml sees of a part of a training table, to compare ways of learning."""
+    return f"{table}_fold"
+
+
 def project(project_name: str, client_id: int, version: int) -> str:
     """A pgml project. `version` is that of the model's spec (features, label, scale), never of a training."""
     return f"{project_name}_client_{int(client_id)}_v{int(version)}"

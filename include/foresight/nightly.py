@@ -2,6 +2,8 @@
 
 Every function finds the run again by the id of its DAG run, may be killed at any point and may be called again. What it
 returns is small and JSON, for people who look at a task's result.
+
+Each task is a process of its own that runs one phase: what the phase needs (numpy, for some) is imported by it alone.
 """
 
 from __future__ import annotations
@@ -10,16 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from include.foresight import (
-    enrichment,
-    monitoring,
-    preparation,
-    promotion,
-    reporting,
-    runs,
-    training,
-    validation,
-)
+from include.foresight import reporting, runs
 from include.foresight.database import Databases
 from include.foresight.errors import DataBlocked, ModelsFailed
 from include.foresight.runs import Request, Run
@@ -40,6 +33,8 @@ def prepare(
     `waited`: the seconds that earlier calls have waited for the replica; raises ReplicaBehind when that is over
     `at_most`.
     """
+    from include.foresight import preparation
+
     prepared = preparation.prepare(databases, slug, dag_run_id, Request.of(request), patience=patience)
     if prepared.state == preparation.WAITING and waited >= at_most:
         preparation.give_up_waiting(slug, waited)
@@ -52,6 +47,8 @@ def prepare(
 
 def validate(databases: Databases, slug: str, dag_run_id: str) -> dict[str, Any]:
     """Run the checks. Raises DataBlocked when no model is left whose data may be trained on."""
+    from include.foresight import validation
+
     run = runs.find(databases, slug, dag_run_id)
     models = [spec.model for spec in run.specs]
     results = validation.validate(databases, run, models)
@@ -70,6 +67,8 @@ def validate(databases: Databases, slug: str, dag_run_id: str) -> dict[str, Any]
 
 def train(databases: Databases, slug: str, dag_run_id: str) -> dict[str, Any]:
     """Train the models that are not blocked. Raises ModelsFailed, at its end, when some could not be trained."""
+    from include.foresight import training
+
     run = runs.find(databases, slug, dag_run_id)
     outcomes = training.train(databases, run, run.specs, _blocked(databases, run))
     found = {outcome.model: asdict(outcome) for outcome in outcomes}
@@ -82,6 +81,8 @@ def train(databases: Databases, slug: str, dag_run_id: str) -> dict[str, Any]:
 
 def gate(databases: Databases, slug: str, dag_run_id: str) -> dict[str, Any]:
     """Judge what was trained, and promote."""
+    from include.foresight import promotion
+
     run = runs.find(databases, slug, dag_run_id)
     found = {decision.model: asdict(decision) for decision in promotion.gate(databases, run, run.specs)}
     return _note(databases, run, dag_run_id, "gate", found)
@@ -89,6 +90,8 @@ def gate(databases: Databases, slug: str, dag_run_id: str) -> dict[str, Any]:
 
 def enrich(databases: Databases, slug: str, dag_run_id: str) -> dict[str, Any]:
     """Write predictions beside the platform's rows."""
+    from include.foresight import enrichment
+
     run = runs.find(databases, slug, dag_run_id)
     blocked = _blocked(databases, run)
     specs = [spec for spec in run.specs if spec.model not in blocked]
@@ -103,6 +106,8 @@ def enrich(databases: Databases, slug: str, dag_run_id: str) -> dict[str, Any]:
 
 def watch(databases: Databases, slug: str, dag_run_id: str) -> dict[str, Any]:
     """Look at what serves."""
+    from include.foresight import monitoring
+
     run = runs.find(databases, slug, dag_run_id)
     found = {health.model: asdict(health) for health in monitoring.watch(databases, run, run.specs)}
     return _note(databases, run, dag_run_id, "watch", found)

@@ -136,6 +136,17 @@ def answer(tx: Transaction, scale: Scale, model_id: int, features: Sequence[floa
     return tx.one("pgml/answer", values, answers=scale.answers, undone=scale.undone)["value"]
 
 
+def explain(tx: Transaction, model_id: int, features: Sequence[float]) -> list[dict[str, Any]]:
+    """Each feature's share in one answer (feature, contribution); empty where the engine or the model cannot tell."""
+    if not is_ours(version(tx)):
+        return []
+    try:
+        with tx.savepoint():
+            return tx.all("pgml/explain", {"model_id": model_id, "features": [float(value) for value in features]})
+    except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFunction):
+        return []
+
+
 def deploy(session: Session, client_id: int, model_id: int) -> None:
     """Mark the model as deployed, for people who look at pgml.deployed_models. What is served does not depend on it."""
     with session.as_client(client_id) as tx:

@@ -23,9 +23,9 @@ from include.foresight.database import Databases, Session, Transaction, is_away,
 from include.foresight.errors import ForesightError
 from include.foresight.gates import Judged, Verdict
 from include.foresight.model_specs import ModelSpec
+from include.foresight.rungs import RECENT
 from include.foresight.runs import Run
 from include.foresight.sql import statement
-from include.foresight.training import RECENT
 
 log = logging.getLogger(__name__)
 

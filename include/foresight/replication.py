@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
 
+from include.foresight.administration import Step, Work
 from include.foresight.database import Transaction
 from include.foresight.errors import ConfigurationError, ForesightError
 from include.foresight.names import PUBLICATION
 from include.foresight.sql import statement
+
+if TYPE_CHECKING:
+    from include.foresight.inspection import Look
 
 PUBLISHED = (
     "clients",
@@ -36,12 +41,42 @@ PUBLISHED = (
     "pull_request_comments",
     "jira_pull_request_links",
 )
-OURS = ("clients", "champions", "heartbeat")
+OURS = ("clients", "champions", "heartbeat", "api_keys", "client_people")
 
-# Columns that not every platform has: the copies have them always, so that the views over them are the same everywhere.
+# What tells rows and clients apart (a client's own row by its id); a platform without these is refused.
+NEEDED = ("id", "client_id")
+
+_TEXT, _TIME = "character varying", "timestamp without time zone"
+_COUNT, _SECONDS = "integer", "double precision"
+# Without the platform's word for it, every row counts.
+_COMMON = {"active": "boolean default true"}
+
+# Columns that the views over the copies read. The copies have them always, empty where the platform has none (some lack
+# comment_count, assignee_id, state), so that the views are the same everywhere.
 EXTRA: Mapping[str, Mapping[str, str]] = {
-    "issues": {"comment_count": "integer", "assignee_id": "integer"},
-    "pull_requests": {"state": "character varying"},
+    "projects": {"key": _TEXT},
+    "status_mappings": {"status_to": _TEXT, "status_category": _TEXT},
+    "issuetypes": {"original_name": _TEXT, "hierarchy_level": _COUNT},
+    "statuses": {"original_name": _TEXT, "category": _TEXT, "status_mapping_id": _COUNT},
+    "issues": _COMMON
+    | dict.fromkeys(("key", "team", "summary", "custom_field_01", "custom_field_05", "assignee", "priority"), _TEXT)
+    | dict.fromkeys(("labels", "external_id", "parent_external_id"), _TEXT)
+    | dict.fromkeys(("project_id", "issuetype_id", "status_id", "story_points", "comment_count", "assignee_id"), _COUNT)
+    | dict.fromkeys(("created", "updated", "work_first_committed_at", "work_first_started_at"), _TIME)
+    | {"work_last_completed_at": _TIME, "last_updated_at": _TIME, "total_lead_time_seconds": _SECONDS},
+    "issue_changelogs": _COMMON
+    | {"issue_id": _COUNT, "from_status_id": _COUNT, "to_status_id": _COUNT, "transition_change_date": _TIME},
+    "repositories": {"name": _TEXT, "full_name": _TEXT},
+    "pull_requests": _COMMON
+    | dict.fromkeys(("name", "user_name", "body", "status", "state"), _TEXT)
+    | dict.fromkeys(("number", "repository_id", "issue_id", "commit_count", "additions", "deletions"), _COUNT)
+    | dict.fromkeys(("changed_files", "reviewers", "review_cycles", "rework_commit_count"), _COUNT)
+    | dict.fromkeys(("pr_created_at", "first_review_at", "merged_at", "closed_at", "last_updated_at"), _TIME),
+    "pull_request_commits": _COMMON
+    | {"pull_request_id": _COUNT, "author_name": _TEXT, "message": _TEXT}
+    | {"authored_date": _TIME, "committed_date": _TIME},
+    "pull_request_reviews": _COMMON
+    | {"pull_request_id": _COUNT, "author_login": _TEXT, "state": _TEXT, "submitted_at": _TIME},
 }
 
 # Made after the first copy, which they would slow down. Under row-level security every search names the client.
@@ -86,9 +121,9 @@ def make_copies(primary: psycopg.Connection, replica: psycopg.Connection) -> Non
         raise ConfigurationError(
             f"table {', '.join(keyless)} of the primary has no primary key: publishing it would make its updates fail"
         )
-    existing: dict[str, set[str]] = {}
-    for name, column in replica.execute(statement("replication/copy_columns"), wanted):
-        existing.setdefault(name, set()).add(column)
+    existing: dict[str, dict[str, str]] = {}
+    for name, column, kind in replica.execute(statement("replication/copy_columns"), wanted):
+        existing.setdefault(name, {})[column] = kind
     for name, found in columns.items():
         kinds = {column: kind for column, kind, _ in found}
         kinds |= {column: kind for column, kind in EXTRA.get(name, {}).items() if column not in kinds}
@@ -104,29 +139,63 @@ def make_copies(primary: psycopg.Connection, replica: psycopg.Connection) -> Non
                 )
             )
             continue
-        for column in kinds.keys() - existing[name]:
+        retype(replica, name, {one: kind for one, kind, _ in found if existing[name].get(one, kind) != kind})
+        for column in kinds.keys() - existing[name].keys():
             replica.execute(
                 statement("replication/add_column", table=table(name), column=column, type=sql.SQL(kinds[column]))
             )
 
 
-def secure_copies(replica: psycopg.Connection) -> None:
-    """Let each client read its own rows of the copies, and nobody else any. `replica` is the owner's."""
-    found = replica.execute(statement("replication/unsecured"), {"tables": list(PUBLISHED)}).fetchall()
+def retype(replica: psycopg.Connection, name: str, kinds: Mapping[str, str]) -> None:
+    """Give columns of a copy other types. The views over it are dropped, to be made again with the functions."""
+    if not kinds:
+        return
+    for (view,) in replica.execute(statement("replication/views_over"), {"table": name}).fetchall():
+        replica.execute(statement("replication/drop_view", view=sql.Identifier("ml", view)))
+        replica.execute(statement("deployment/forget_applied"), {"part": "functions"})
+    for column, kind in kinds.items():
+        replica.execute(statement("replication/retype_column", table=table(name), column=column, type=sql.SQL(kind)))
+
+
+def secure_copies(replica: psycopg.Connection, *, force: bool = True) -> None:
+    """Let each client read its own rows of the copies, and nobody else any. `replica` is the owner's.
+
+    `force`: whether the owner has BYPASSRLS. A role for which policies hold may not write what is replicated, and the
+    owner is the one that writes where the subscription is no superuser's.
+    """
+    word = sql.SQL("force" if force else "no force")
+    found = replica.execute(statement("replication/unsecured"), {"tables": list(PUBLISHED), "force": force}).fetchall()
     for (name,) in found:
         column = "id" if name == "clients" else "client_id"
-        replica.execute(statement("replication/secure_copy", table=table(name), column=column))
+        replica.execute(statement("replication/secure_copy", table=table(name), column=column, force=word))
+    found = replica.execute(statement("replication/unforced"), {"tables": list(OURS), "force": force}).fetchall()
+    for (name,) in found:
+        replica.execute(statement("replication/force", table=sql.Identifier("ml", name), force=word))
 
 
-def publish(primary: psycopg.Connection) -> None:
-    """Make the publication, or give it the present list of tables. `primary` is a superuser's: the tables have two
-    owners."""
-    wanted = {f"public.{name}" for name in PUBLISHED} | {f"ml.{name}" for name in OURS}
+WANTED = frozenset({f"public.{name}" for name in PUBLISHED} | {f"ml.{name}" for name in OURS})
+
+
+def publication_steps(primary: Look) -> Iterator[Step]:
+    """Make the publication, or give it the present list of tables. The tables have two owners, so who makes it is a
+    superuser or a member of both."""
     holes = {"publication": PUBLICATION, "tables": everything()}
-    if not primary.execute(statement("replication/publication"), {"publication": PUBLICATION}).rowcount:
-        primary.execute(statement("replication/create_publication", **holes))
-    elif published(primary) != wanted:
-        primary.execute(statement("replication/alter_publication", **holes))
+    found = primary.publications.get(PUBLICATION)
+    owns_tables = primary.is_superuser or all(one["is_ours"] for one in primary.tables.values())
+    if found is None:
+        yield Step(
+            "publish the tables",
+            statement("replication/create_publication", **holes),
+            owns_tables and (primary.is_superuser or primary.server["may_create"]),
+            "a superuser, or an owner of the platform's tables who is a member of foresight_owner",
+        )
+    elif set(found["tables"]) != WANTED:
+        yield Step(
+            "publish the present list of tables",
+            statement("replication/alter_publication", **holes),
+            owns_tables and found["is_ours"],
+            f"a superuser, or {found['owner']}",
+        )
 
 
 def published(primary: psycopg.Connection) -> set[str]:
@@ -135,60 +204,104 @@ def published(primary: psycopg.Connection) -> set[str]:
 
 
 def subscribe(
-    primary: psycopg.Connection,
-    replica: psycopg.Connection,
-    conninfo: str,
+    primary: Work,
+    replica: Work,
+    conninfo: str | None,
     *,
+    may_create: bool,
     say: Say = print,
     patience: float = 120,
 ) -> None:
     """Make the subscription or repair it, and wait until every table is through its first copy.
 
-    Both connections are a superuser's in autocommit; `conninfo` leads the replica to the primary. A subscription whose
-    slot is lost starts again from empty copies. Raises ForesightError after `patience` seconds without progress.
+    `conninfo` leads the replica to the primary; None: as it stands, for a subscription that is there. What the login
+    may not do is left to an administrator. A subscription whose slot is lost starts again from empty copies. Raises
+    ForesightError after `patience` seconds without progress.
     """
-    slot = slot_name(replica)
-    found = replica.execute(statement("replication/subscription"), {"subscription": SUBSCRIPTION}).fetchone()
-    if found and slot_is_lost(primary, found[1]):
-        say(f"replication: slot {found[1]} of the primary is lost, so everything is copied anew")
-        replica.execute(statement("replication/drop_subscription", subscription=SUBSCRIPTION))
-        replica.execute(statement("replication/truncate", tables=everything()))
+    server = replica.connection
+    slot = slot_name(server)
+    found = server.execute(statement("replication/subscription"), {"subscription": SUBSCRIPTION}).fetchone()
+    if found and slot_is_lost(primary.connection, found[0]):
+        say(f"replication: slot {found[0]} of the primary is lost, so everything is copied anew")
+        gone = Step(
+            "drop the subscription whose slot is lost",
+            statement("replication/drop_subscription", subscription=SUBSCRIPTION),
+            found[2],
+        )
+        empty = Step("empty the copies", statement("replication/truncate", tables=everything()))
+        if not (replica.do(gone) and replica.do(empty)):
+            return
         found = None
     if not found:
-        # A set-up that died between making the slot and recording it has left one behind.
-        primary.execute(statement("replication/drop_slot"), {"slot": slot})
-        create_subscription(replica, conninfo, slot)
-    else:
-        if found[0] != conninfo:
-            replica.execute(
-                statement("replication/alter_connection", subscription=SUBSCRIPTION, conninfo=sql.Literal(conninfo))
+        if slot_is_there(primary.connection, slot):
+            # A set-up that died between making the slot and recording it has left one behind.
+            left_over = Step(
+                "drop a slot that nobody reads",
+                statement("replication/drop_slot", slot=sql.Literal(slot)),
+                needs=REPLICATES,
             )
-        if not found[2]:
-            replica.execute(statement("replication/enable_subscription", subscription=SUBSCRIPTION))
-        copied = {name for name, *_ in subscribed(replica)}
-        if copied != published(primary):
-            replica.execute(statement("replication/refresh_subscription", subscription=SUBSCRIPTION))
-    if wait_until_copied(replica, say=say, patience=patience):
-        make_indexes(replica)
-        replica.execute(statement("replication/analyze", tables=everything()))
+            if not primary.do(left_over):
+                return
+        if not replica.do(subscription_step(server, conninfo, slot, may_create)):
+            return
+    elif not _repair(primary.connection, replica, conninfo, enabled=found[1], is_ours=found[2]):
+        return
+    if wait_until_copied(server, say=say, patience=patience):
+        make_indexes(server)
+        server.execute(statement("replication/analyze", tables=everything()))
 
 
-def create_subscription(replica: psycopg.Connection, conninfo: str, slot: str) -> None:
+REPLICATES = "a superuser, or a role with REPLICATION"
+
+
+def _repair(primary: psycopg.Connection, replica: Work, conninfo: str | None, *, enabled: bool, is_ours: bool) -> bool:
+    """Whether the subscription is as it should be."""
+    server, done = replica.connection, True
+    if conninfo and is_ours:
+        readable = server.execute("show is_superuser").fetchone() == ("on",)
+        path = statement("replication/subscription_conninfo")
+        if not readable or server.execute(path, {"subscription": SUBSCRIPTION}).fetchone() != (conninfo,):
+            moved = statement("replication/alter_connection", subscription=SUBSCRIPTION, conninfo=sql.Literal(conninfo))
+            done &= replica.do(Step("tell the subscription where the primary is", moved))
+    if not enabled:
+        enable = statement("replication/enable_subscription", subscription=SUBSCRIPTION)
+        done &= replica.do(Step("enable the subscription", enable, is_ours))
+    if {name for name, *_ in subscribed(server)} != published(primary):
+        refresh = statement("replication/refresh_subscription", subscription=SUBSCRIPTION)
+        done &= replica.do(Step("subscribe to the tables that were published since", refresh, is_ours))
+    return done
+
+
+def subscription_step(replica: psycopg.Connection, conninfo: str | None, slot: str, may_create: bool) -> Step:
+    if conninfo is None:
+        raise ConfigurationError(
+            "the password of foresight_replication is not known, and the subscription needs it: name the file or the "
+            "variables that hold the passwords, or have new ones made"
+        )
     options = {"slot_name": sql.Literal(slot)}
     if replica.info.server_version >= 160000:
         # Otherwise each change is applied as the table's owner, who may not switch row-level security off.
         options["run_as_owner"] = sql.SQL("true")
-    replica.execute(
-        statement(
-            "replication/create_subscription",
-            subscription=SUBSCRIPTION,
-            publication=PUBLICATION,
-            conninfo=sql.Literal(conninfo),
-            options=sql.SQL(", ").join(
-                sql.SQL("{} = {}").format(sql.SQL(name), value) for name, value in options.items()
-            ),
-        )
+    query = statement(
+        "replication/create_subscription",
+        subscription=SUBSCRIPTION,
+        publication=PUBLICATION,
+        conninfo=sql.Literal(conninfo),
+        options=sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.SQL(name), value) for name, value in options.items()),
     )
+    return Step(
+        "subscribe to the primary",
+        query,
+        may_create,
+        "a superuser (from PostgreSQL 16 on also a member of pg_create_subscription), after the primary's part",
+    )
+
+
+def may_subscribe(replica: Look) -> bool:
+    """Whether the login may make a subscription: PostgreSQL 15 lets superusers only, Amazon RDS its own."""
+    if replica.is_superuser or replica.may_use("rds_superuser"):
+        return True
+    return replica.may_use("pg_create_subscription") and replica.server["may_create"]
 
 
 def slot_name(replica: psycopg.Connection) -> str:
@@ -201,6 +314,19 @@ def slot_name(replica: psycopg.Connection) -> str:
 def slot_is_lost(primary: psycopg.Connection, slot: str) -> bool:
     found = primary.execute(statement("replication/slot"), {"slot": slot}).fetchone()
     return found is None or found[1] == "lost"
+
+
+def slot_is_there(primary: psycopg.Connection, slot: str) -> bool:
+    return primary.execute(statement("replication/slot"), {"slot": slot}).fetchone() is not None
+
+
+def wait_until_unread(primary: psycopg.Connection, slot: str, patience: float = 10) -> None:
+    """The worker of a subscription that is gone lives on for a moment, and its slot cannot be dropped meanwhile."""
+    deadline = time.monotonic() + patience
+    while (found := primary.execute(statement("replication/slot"), {"slot": slot}).fetchone()) and found[0]:
+        if time.monotonic() > deadline:
+            raise ForesightError(f"slot {slot} of the primary is still being read after {patience:.0f} s: try again")
+        time.sleep(0.05)
 
 
 def subscribed(replica: psycopg.Connection) -> list[tuple[str, bool, int, int]]:

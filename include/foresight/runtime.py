@@ -201,6 +201,8 @@ def nightly(entry: Entry, doc: str | None = None) -> DAG:
             dag=dag,
             python_callable=body,
             op_kwargs={"slug": entry.slug} | ({"phase": phase} if body is run_phase else {}),
+            # The bodies say in words what they came to.
+            show_return_value_in_logs=False,
             execution_timeout=TIMEOUTS[phase],
             trigger_rule=TRIGGER_RULES.get(phase, TriggerRule.ALL_SUCCESS),
             **({"pool": entry.replica_conn_id} if phase in ON_REPLICA else {}),
@@ -295,7 +297,7 @@ def prepare(
             method_name=Prepare.resume.__name__,
             kwargs={"waited": waited + ASK_AGAIN_AFTER.total_seconds()},
         )
-    log.info("%s", result)
+    say(result)
     return None if result["state"] == "unchanged" else result
 
 
@@ -304,9 +306,22 @@ def run_phase(slug: str, phase: str, run_id: str) -> dict[str, Any]:
     from include.foresight import nightly
 
     try:
-        return nightly.PHASES[phase](databases(), slug, run_id)
+        result = nightly.PHASES[phase](databases(), slug, run_id)
     except RunNotPrepared as error:
         raise AirflowSkipException(str(error)) from error
+    say(result)
+    return result
+
+
+def say(result: Mapping[str, Any]) -> None:
+    """What a phase came to, for whoever reads its task's log."""
+    for name, value in result.items():
+        if isinstance(value, Mapping):
+            value = [f"{part} {of}" for part, of in value.items() if of is not None and part != "model"]
+        if isinstance(value, list):
+            value = ", ".join(map(str, value)) or "none"
+        for line in f"{name}: {value}".splitlines():
+            log.info("%s", line)
 
 
 def report(slug: str, run_id: str, dag: DAG, ti: Any) -> dict[str, Any]:
@@ -315,7 +330,7 @@ def report(slug: str, run_id: str, dag: DAG, ti: Any) -> dict[str, Any]:
 
     states = {task: state for task, state in task_states(dag.dag_id, run_id, ti).items() if task != ti.task_id}
     result = nightly.report(databases(), slug, run_id, states)
-    log.info("%s", result)
+    say(result)
     failed = [phase for phase in PHASES if states.get(phase) == "failed"]
     if failed:
         raise AirflowFailException(f"failed in {', '.join(failed)}; the report is written")
@@ -400,6 +415,24 @@ def connect(conn_id: str) -> Any:
         return PostgresHook(postgres_conn_id=conn_id).get_conn()
     except AirflowNotFoundException as error:
         raise ConfigurationError(f"Airflow has no connection '{conn_id}'") from error
+
+
+def conninfo(conn_id: str) -> str:
+    """The address of that Airflow connection, for pools that open sessions by themselves."""
+    from psycopg.conninfo import make_conninfo
+
+    found = connection(conn_id)
+    if found is None:
+        raise ConfigurationError(f"Airflow has no connection '{conn_id}'")
+    parts = {
+        "host": found.host,
+        "port": found.port,
+        "user": found.login,
+        "password": found.password,
+        "dbname": found.schema,
+        "options": found.extra_dejson.get("options"),
+    }
+    return make_conninfo("", **{name: value for name, value in parts.items() if value})
 
 
 def connection(conn_id: str) -> Connection | None:

@@ -21,12 +21,11 @@ from include.foresight.database import Databases, Session, is_away, message
 from include.foresight.errors import ForesightError
 from include.foresight.features import TrainingTable
 from include.foresight.model_specs import ModelSpec
+from include.foresight.rungs import BOOSTED, LINEAR
 from include.foresight.runs import Run
 from include.foresight.version import code_version
 
 log = logging.getLogger(__name__)
-
-BOOSTED, LINEAR, RECENT, PRIOR = "boosted", "linear", "recent", "prior"
 
 # Building a training table reads a client's rows a few times over; more than this is a fault.
 BUILD_SECONDS = 300.0

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
+from .errors import NotSupported
+
 # Optional friends of xgboost and lightgbm that we never hand them: half a second of imports when they are installed.
 UNWANTED = ("sklearn", "pandas", "pyarrow", "dask")
 
@@ -31,7 +33,8 @@ def _without(names: tuple[str, ...]) -> Iterator[None]:
                 sys.modules[name] = module
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
+    """Before a library is imported: for those that the importing function does not come from here."""
     for variable in ONE_THREAD:
         os.environ[variable] = "1"
 
@@ -39,7 +42,7 @@ def _one_thread() -> None:
 def xgboost() -> ModuleType:
     module = sys.modules.get("xgboost")
     if module is None:
-        _one_thread()
+        one_thread()
         with _without(UNWANTED):
             import xgboost as module
         module.set_config(verbosity=0)
@@ -49,14 +52,33 @@ def xgboost() -> ModuleType:
 def lightgbm() -> ModuleType:
     module = sys.modules.get("lightgbm")
     if module is None:
-        _one_thread()
+        one_thread()
         with _without(UNWANTED):
             import lightgbm as module
     return module
 
 
 def linear_models() -> ModuleType:
-    _one_thread()
+    one_thread()
     from sklearn import linear_model
 
     return linear_model
+
+
+def skops() -> ModuleType:
+    one_thread()
+    from skops import io
+
+    return io
+
+
+def catboost() -> ModuleType:
+    one_thread()
+    try:
+        import catboost as module
+    except ImportError:
+        raise NotSupported(
+            "algorithm catboost needs the Python package catboost, which this server does not have",
+            hint="Install catboost into the Python environment of the database server.",
+        ) from None
+    return module

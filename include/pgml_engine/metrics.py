@@ -27,28 +27,69 @@ def classification(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, fl
     truth: class numbers (rows); probabilities: rows x classes.
     """
     classes = probabilities.shape[1]
-    truth = truth.astype(np.int64)
-    predicted = probabilities.argmax(axis=1)
-    # rows are the truth, columns the prediction
-    confusion = (
-        np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes).astype(float)
-    )
-    right, actual, guessed = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision, recall = right / guessed, right / actual
-        f1 = 2 * right / (actual + guessed)
-    scored = slice(1, 2) if classes == 2 else slice(None)
-    metrics = {
-        "f1": _mean(f1[scored]),
-        "precision": _mean(precision[scored]),
-        "recall": _mean(recall[scored]),
-        "accuracy": float(right.sum() / confusion.sum()),
-        "mcc": _matthews(confusion),
-    }
+    metrics = decisions(truth, probabilities.argmax(axis=1), classes)
     if classes == 2:
         metrics["roc_auc"] = roc_auc(truth, probabilities[:, 1])
         metrics["log_loss"] = log_loss(truth, probabilities[:, 1])
     return metrics
+
+
+def decided(
+    truth: np.ndarray, predicted: np.ndarray, classes: int, score: np.ndarray | None
+) -> dict[str, float | None]:
+    """As `classification`, of an algorithm without probabilities: roc_auc by its score, and log_loss is not defined."""
+    metrics = decisions(truth, predicted, classes)
+    if classes == 2:
+        metrics["roc_auc"] = None if score is None else roc_auc(truth, score)
+        metrics["log_loss"] = None
+    return metrics
+
+
+def decisions(truth: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, float | None]:
+    """What the chosen classes alone tell."""
+    table = confusion(truth, predicted, classes)
+    each = by_class(table)
+    scored = slice(1, 2) if classes == 2 else slice(None)
+    return {
+        **{name: _mean(each[name][scored]) for name in ("f1", "precision", "recall")},
+        "accuracy": float(table.trace() / table.sum()),
+        "mcc": _matthews(table),
+    }
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """classes x classes: rows are the truth, columns the prediction."""
+    places = truth.astype(np.int64) * classes + predicted.astype(np.int64)
+    return np.bincount(places, minlength=classes * classes).reshape(classes, classes).astype(float)
+
+
+def by_class(table: np.ndarray) -> dict[str, np.ndarray]:
+    """precision, recall and f1 per class; NaN where not defined."""
+    right, actual, guessed = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {"precision": right / guessed, "recall": right / actual, "f1": 2 * right / (actual + guessed)}
+
+
+def calibration(truth: np.ndarray, probabilities: np.ndarray, bins: int = 10) -> dict[str, float]:
+    """brier: mean squared distance of the probabilities from the truth, summed over classes (0 to 2; with two classes
+    that of class 1 alone, 0 to 1). expected_calibration_error: how far the probability of the chosen class is from the
+    share of rows in which it was right, weighted over equal bins. log_loss over all classes."""
+    rows, classes = probabilities.shape
+    actual = np.zeros((rows, classes))
+    actual[np.arange(rows), truth.astype(np.int64)] = 1
+    squares = (probabilities.astype(np.float64) - actual) ** 2
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == truth
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    gaps = np.abs(np.bincount(place, confidence, bins) - np.bincount(place, right, bins))
+    margin = float(np.finfo(np.float32).eps)
+    chance = np.clip(probabilities[np.arange(rows), truth.astype(np.int64)].astype(np.float64), margin, 1 - margin)
+    return {
+        "brier": float(squares[:, 1].mean() if classes == 2 else squares.sum(axis=1).mean()),
+        "expected_calibration_error": float(gaps.sum() / counts.sum()),
+        "log_loss": float(-np.log(chance).mean()),
+    }
 
 
 def roc_auc(truth: np.ndarray, score: np.ndarray) -> float | None:

@@ -1,25 +1,40 @@
-"""Imputing and scaling of features: learned from the training rows, stored with the model, applied at every call."""
+"""What is asked per column, and imputing and scaling: learned from the training rows, applied at every call."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import BadData, ColumnNotFound, NotSupported, PgmlError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .relation import Column
+
 IMPUTES = ("error", "mean", "median", "mode", "min", "max", "zero")
 SCALES = ("preserve", "standard", "min_max", "max_abs", "robust")
+ENCODES = ("native", "target", "one_hot")
 
 
 @dataclass(frozen=True)
 class Step:
-    """What is asked for one column."""
+    """What is asked for one column. `word` is how a text becomes numbers: one of ENCODES, ordinal (by `order`), or
+    terms (where `fill` takes the place of NULL)."""
 
     impute: str = "error"
     scale: str = "preserve"
+    word: str = "native"
+    order: tuple[str, ...] = ()
+    fill: str = ""
+
+    @property
+    def encode(self) -> Any:
+        """As PostgresML writes it."""
+        return {"ordinal": list(self.order)} if self.word == "ordinal" else self.word
 
 
 @dataclass(frozen=True)
@@ -53,11 +68,12 @@ class Preprocessing:
         )
 
 
-def parse(preprocess: dict[str, Any], features: list[str], label: str) -> dict[str, Step]:
-    """The steps per column of `{"column": {"impute": ..., "scale": ...}}`; other columns are taken as they are."""
+def parse(preprocess: dict[str, Any], columns: Sequence[Column], labels: Sequence[str]) -> dict[str, Step]:
+    """The steps of `{"column": {"impute": ..., "scale": ..., "encode": ...}}`; other columns are taken as they are."""
+    features = {column.name: column for column in columns}
     steps = {}
     for column, wanted in preprocess.items():
-        if column == label:
+        if column in labels:
             raise NotSupported(f'preprocess: "{column}" is the label; only feature columns can be preprocessed')
         if column not in features:
             raise ColumnNotFound(
@@ -68,28 +84,67 @@ def parse(preprocess: dict[str, Any], features: list[str], label: str) -> dict[s
                 f'preprocess: "{column}" must be an object such as {{"impute": "mean", "scale": "standard"}}'
             )
         for key, word in wanted.items():
-            allowed = {"impute": IMPUTES, "scale": SCALES, "encode": ("native",)}.get(key)
+            allowed = {"impute": IMPUTES, "scale": SCALES, "encode": ENCODES}.get(key)
             if allowed is None:
                 raise PgmlError(f'preprocess: "{column}" has the unknown key "{key}"; known are impute, scale, encode')
-            if key == "encode" and word != "native":
-                raise NotSupported(
-                    f'preprocess: encode {json.dumps(word)} of "{column}" is not supported: columns must be numbers'
-                )
+            if key == "encode" and isinstance(word, dict):
+                continue
             if word not in allowed:
+                more = ' or {"ordinal": ["first", ...]}' if key == "encode" else ""
                 raise PgmlError(
-                    f'preprocess: {key} of "{column}" must be one of {", ".join(allowed)}; got {json.dumps(word)}'
+                    f'preprocess: {key} of "{column}" must be one of {", ".join(allowed)}{more}; got {json.dumps(word)}'
                 )
-        steps[column] = Step(wanted.get("impute", "error"), wanted.get("scale", "preserve"))
+        steps[column] = _step(features[column], wanted)
     return steps
 
 
-def fit(steps: dict[str, Step], names: list[str], training: np.ndarray) -> Preprocessing | None:
-    """Learn from the training rows (rows x features). None when there is nothing to do."""
-    if all(step == Step() for step in steps.values()):
+def _step(column: Column, wanted: dict[str, Any]) -> Step:
+    impute, scale, encode = (
+        wanted.get("impute", "error"),
+        wanted.get("scale", "preserve"),
+        wanted.get("encode", "native"),
+    )
+    order: tuple[str, ...] = ()
+    word = encode
+    if isinstance(encode, dict):
+        listed = encode.get("ordinal")
+        if set(encode) != {"ordinal"} or not isinstance(listed, list) or not listed:
+            raise PgmlError(
+                f'preprocess: encode of "{column.name}" must be {{"ordinal": ["first", ...]}}, got {json.dumps(encode)}'
+            )
+        if not all(isinstance(each, str) for each in listed) or len(set(listed)) < len(listed):
+            raise PgmlError(
+                f'preprocess: the ordinal encoding of "{column.name}" must list texts, each once; '
+                f"got {json.dumps(listed)}"
+            )
+        word, order = "ordinal", tuple(listed)
+    if column.kind != "text":
+        if word != "native":
+            raise NotSupported(
+                f'preprocess: encode {json.dumps(encode)} of "{column.name}" is for columns of text; '
+                f"it is of type {column.type}"
+            )
+    elif impute == "mean" and word != "target":
+        raise NotSupported(
+            f'preprocess: impute mean of "{column.name}", a text, needs encode target: codes have no mean'
+        )
+    elif word == "one_hot" and impute not in ("error", "mode", "zero"):
+        raise NotSupported(
+            f'preprocess: impute of "{column.name}" with encode one_hot must be error, mode or zero; got {impute}'
+        )
+    return Step(impute, scale, word, order)
+
+
+def fit(steps: dict[str, Step], names: Sequence[str], training: np.ndarray) -> Preprocessing | None:
+    """Learn from the training rows (rows x features); `names` says which column each feature comes from. None when
+    there is nothing to do."""
+    if all((step.impute, step.scale) == ("error", "preserve") for step in steps.values()):
         return None
     fill, shift, scale = np.full(len(names), np.nan), np.zeros(len(names)), np.ones(len(names))
-    for name, step in steps.items():
-        j = names.index(name)
+    for j, name in enumerate(names):
+        step = steps.get(name)
+        if step is None or (step.impute, step.scale) == ("error", "preserve"):
+            continue
         column = training[:, j].astype(np.float64)
         present = np.sort(column[~np.isnan(column)])
         if len(present) == 0:

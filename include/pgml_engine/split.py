@@ -14,6 +14,11 @@ SAMPLINGS = ("random", "last", "stratified")
 LABEL_PARTS = 10
 
 
+def refuse_unknown(sampling: str | None) -> None:
+    if sampling not in SAMPLINGS:
+        raise PgmlError(f"test_sampling must be one of {', '.join(SAMPLINGS)}, got {sampling}")
+
+
 def rows_to_test(rows: int, test_size: float) -> int:
     """How many rows are tested on: up to 1 a share of the rows, rounded; above 1 a number of rows, cut."""
     if not test_size > 0:
@@ -26,17 +31,37 @@ def rows_to_test(rows: int, test_size: float) -> int:
     return count
 
 
-def split(labels: np.ndarray, test_size: float, sampling: str, task: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def order(labels: np.ndarray, sampling: str, task: str, seed: int, moments: np.ndarray | None = None) -> np.ndarray:
+    """Row numbers in the order whose last rows are the test rows: by `moments` when there are any."""
+    rows = len(labels)
+    if moments is not None:
+        return np.argsort(moments, kind="stable")
+    if sampling == "last":
+        return np.arange(rows)
+    # RandomState and not Generator: its streams are promised to stay the same in later releases of numpy.
+    shuffled = np.random.RandomState(seed).permutation(rows)
+    return shuffled if sampling == "random" else shuffled[_stratified_order(labels[shuffled], task)]
+
+
+def split(
+    labels: np.ndarray, test_size: float, sampling: str, task: str, seed: int, moments: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers of the training and of the test rows, each ascending. The same input and seed give the same rows."""
     rows = len(labels)
     tested = rows_to_test(rows, test_size)
-    if sampling == "last":
-        order = np.arange(rows)
-    else:
-        # RandomState and not Generator: its streams are promised to stay the same in later releases of numpy.
-        shuffled = np.random.RandomState(seed).permutation(rows)
-        order = shuffled if sampling == "random" else shuffled[_stratified_order(labels[shuffled], task)]
-    return np.sort(order[: rows - tested]), np.sort(order[rows - tested :])
+    ordered = order(labels, sampling, task, seed, moments)
+    return np.sort(ordered[: rows - tested]), np.sort(ordered[rows - tested :])
+
+
+def folds(ordered: np.ndarray, training: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and validation rows per fold, each ascending: contiguous pieces of the training rows in their order of
+    sampling, so each has its share of every class when that is stratified, and no test row."""
+    kept = ordered[np.isin(ordered, training)]
+    pieces = np.array_split(kept, count)
+    return [
+        (np.sort(np.concatenate([*pieces[:place], *pieces[place + 1 :]])), np.sort(piece))
+        for place, piece in enumerate(pieces)
+    ]
 
 
 def _stratified_order(labels: np.ndarray, task: str) -> np.ndarray:
@@ -49,7 +74,9 @@ def _stratified_order(labels: np.ndarray, task: str) -> np.ndarray:
         strata = np.empty(rows, dtype=np.int64)
         strata[by_label] = np.arange(rows) * LABEL_PARTS // rows
     sizes = np.bincount(strata)
-    grouped = np.argsort(strata, kind="stable")
+    # Small numbers are sorted by their digits, in a tenth of the time.
+    small = strata.astype(np.uint16) if len(sizes) < 2**16 else strata
+    grouped = np.argsort(small, kind="stable")
     rank = np.empty(rows, dtype=np.int64)
     rank[grouped] = np.arange(rows) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return np.argsort((rank + 0.5) / sizes[strata], kind="stable")

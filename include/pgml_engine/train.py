@@ -1,18 +1,21 @@
-"""pgml.train: one relation, one model, one transaction. What fails leaves nothing."""
+"""pgml.train and pgml.train_joint: one relation, one model, one transaction. What fails leaves nothing."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import algorithms, analysis, deploy, metrics, preprocess, relation, store
-from .errors import BadData, NotSupported, PgmlError
+from . import algorithms, deploy, encode, features, labels, metrics, relation, search, snapshot, store
+from .errors import NotSupported, PgmlError
+from .labels import Labels
 from .session import entry_point
-from .split import SAMPLINGS, split
+from .snapshot import json_object
+from .split import folds, order, refuse_unknown, rows_to_test
 
 if TYPE_CHECKING:
     from .session import Session
@@ -25,9 +28,27 @@ def train(
     task: str | None,
     relation_name: str | None,
     y_column_name: str | None,
+    *arguments: Any,
+) -> list[dict[str, Any]]:
+    """As train_joint with one label."""
+    return _train(session, project_name, task, relation_name, y_column_name and [y_column_name], *arguments)
+
+
+@entry_point
+def train_joint(session: Session, *arguments: Any) -> list[dict[str, Any]]:
+    """Train, test and store a model; deploy it when it is no worse than the deployed one. Returns the result row."""
+    return _train(session, *arguments)
+
+
+def _train(
+    session: Session,
+    project_name: str | None,
+    task: str | None,
+    relation_name: str | None,
+    y_column_name: list[str | None] | None,
     algorithm: str | None,
     hyperparams: str | None,
-    search: str | None,
+    searching: str | None,
     search_params: str | None,
     search_args: str | None,
     test_size: float | None,
@@ -36,144 +57,242 @@ def train(
     automatic_deploy: bool | None,
     materialize_snapshot: bool | None,
     preprocessing: str | None,
+    filter: str | None = None,
+    preprocess_params: str | None = None,
+    time_column: str | None = None,
+    seed: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Train, test and store a model; deploy it when it is no worse than the deployed one. Returns the result row."""
     if not project_name:
         raise PgmlError("project_name must be given")
-    _refuse_what_this_version_lacks(search, search_params, search_args, runtime, materialize_snapshot)
+    if runtime not in (None, "python"):
+        raise NotSupported(f"runtime {runtime} is not supported: this pgml runs in python; leave runtime out")
+    if seed is not None and not 0 <= seed < 2**31:
+        raise PgmlError(f"seed must be from 0 to 2147483647, got {seed}")
     algorithm = algorithm or "linear"
     library = algorithms.named(algorithm)
     project = store.project(session, project_name, task)
-    wanted = _object("hyperparams", hyperparams)
-    settings = library.settings(project.task, wanted)
-    snapshot = _snapshot(session, project, relation_name, y_column_name, test_size, test_sampling, preprocessing)
+    options = store.Options(
+        filter, time_column, seed, encode.text_columns(json_object("preprocess_params", preprocess_params))
+    )
+    wanted = _snapshot(session, project, relation_name, y_column_name, test_size, test_sampling, preprocessing, options)
+    options = wanted.options
+    fixed = json_object("hyperparams", hyperparams)
+    if options.seed is not None and library.seeded(project.task) and not {"seed", "random_state"} & set(fixed):
+        fixed["random_state"] = options.seed
+    plan = search.plan(
+        fixed,
+        searching,
+        json_object("search_params", search_params),
+        json_object("search_args", search_args),
+        options.seed or 0,
+    )
+    # All of them, before any row is read.
+    for varied in plan.varied if plan else ({},):
+        settings = library.settings(project.task, fixed | varied)
+    started_from = library.seed(settings) if options.seed is None else options.seed
 
-    source = relation.resolve(session, snapshot.relation_name)
-    label = source.column(snapshot.label)
-    columns = source.features(label)
-    names = [column.name for column in columns]
-    steps = preprocess.parse(snapshot.preprocess, names, label.name)
-    features, labels = relation.fetch(session, source, columns, label)
-    described = [
-        analysis.describe(column, steps.get(column.name, preprocess.Step()), features[:, place])
-        for place, column in enumerate(columns)
-    ]
-    described.append(analysis.describe(label, None, labels))
-    classes = _classes(project.task, label.name, labels)
-    training, testing = split(labels, snapshot.test_size, snapshot.test_sampling, project.task, library.seed(settings))
-    _refuse_constant(project.task, label.name, labels[training])
+    source = relation.resolve(session, wanted.source)
+    label_columns = [source.column(name) for name in wanted.labels]
+    labels.refuse_types(project.task, source, label_columns)
+    moment = _moment(source, options.time_column, label_columns)
+    columns = source.features([*label_columns, *([moment] if moment else ())], leave_out=options.raw)
+    steps = features.parse(wanted.preprocess, options.text_columns, columns, wanted.labels)
+    condition = options.filter if wanted.copy is None else None
+    snapshot_id, copied = wanted.copy, False
+    if materialize_snapshot and wanted.copy is None:
+        kept = [*columns, *label_columns, *([moment] if moment else ())]
+        snapshot_id, source = snapshot.copy(session, wanted, source, kept)
+        condition, copied = None, True
+    rows = relation.fetch(session, source, [*columns, *label_columns], condition=condition, moment=moment)
+    learned = labels.read(project.task, label_columns, rows)
+    # The library may know what to do with a value that is missing; it is let to where the rows are a table as it is.
+    missing = options.raw and library.MISSING
+    filled = steps if missing or not options.raw else features.filling(steps, columns, "median")
+    if not missing:
+        features.refuse_missing(rows, columns, filled)
 
-    learned = preprocess.fit(steps, names, features[training])
-    if learned is not None:
-        features = learned.apply(features)
-    preprocess.refuse_missing(features, names)
+    tested = rows_to_test(rows.count, wanted.test_size)
+    ordered = order(learned.first, wanted.test_sampling, project.task, started_from, rows.moments)
+    training, testing = np.sort(ordered[: rows.count - tested]), np.sort(ordered[rows.count - tested :])
+    labels.refuse_constant(project.task, learned, training)
+    results = None
+    if plan is not None:
+
+        def prepare(chosen: np.ndarray) -> tuple[features.Pipeline, np.ndarray]:
+            return features.fit(columns, filled, rows, learned, chosen, started_from)
+
+        best, results = _search(
+            session, library, project.task, fixed, plan, ordered[: rows.count - tested], prepare, rows, learned
+        )
+        fixed |= best
+        settings = library.settings(project.task, fixed)
+    pipeline, own = features.fit(columns, filled, rows, learned, training, started_from)
     started = time.perf_counter()
-    estimator_file = library.fit(settings, features[training], labels[training], classes, session.cancel_point)
+    files = algorithms.joint.fit(
+        library, settings, own, learned.values[training], len(learned.classes), session.cancel_point
+    )
     fitted = time.perf_counter()
     # Judged as it is stored: from the bytes.
-    estimator = library.load(estimator_file, project.task)
-    scores = _scores(project.task, estimator, features[testing], labels[testing])
+    estimator = algorithms.joint.load(library, files, project.task, len(learned.names))
+    scores, report = _judged(project.task, estimator, pipeline.apply(rows, testing), learned, testing)
     scores |= {"fit_time": fitted - started, "score_time": time.perf_counter() - fitted}
+    recorded: dict[str, Any] = scores if results is None else {**scores, "search_results": results}
 
-    snapshot_id = store.save_snapshot(session, snapshot, described, len(labels))
-    files = {library.FILE: estimator_file}
-    if learned is not None:
-        files[store.PREPROCESS_FILE] = learned.dump()
-    model_id = store.save_model(session, project, snapshot_id, len(names), algorithm, wanted, scores, files)
+    described = snapshot.describe(columns, steps, label_columns, rows)
+    if snapshot_id is None:
+        snapshot_id = store.save_snapshot(session, wanted, described, rows.count)
+    elif copied:
+        store.describe_snapshot(session, snapshot_id, described, rows.count)
+    if pipeline.preprocessing is not None:
+        files[store.PREPROCESS_FILE] = pipeline.preprocessing.dump()
+    about = {"labels": learned.names, "classes": learned.classes, "missing": missing}
+    files[store.ENCODING_FILE] = json.dumps(pipeline.encoding.dump() | about).encode()
+    model_id = store.save_model(
+        session,
+        project,
+        snapshot_id,
+        len(pipeline.encoding.outputs),
+        algorithm,
+        fixed,
+        recorded,
+        files,
+        store.Search(searching, search_params or "{}", search_args or "{}"),
+        report,
+    )
     deployed = automatic_deploy is not False and deploy.if_no_worse(session, project, model_id, scores)
+    used = {*columns, *label_columns, moment}
+    left_out = [column.name for column in source.columns if column not in used]
     session.plpy.notice(
         f'project "{project.name}": model {model_id}, {algorithm} {project.task}, trained on {len(training)} and '
-        f"tested on {len(testing)} rows of {len(names)} features, {'deployed' if deployed else 'not deployed'}"
+        f"tested on {len(testing)} rows of {len(pipeline.encoding.outputs)} features, "
+        f"{'deployed' if deployed else 'not deployed'}"
+        + (f"; left out by their types: {', '.join(left_out)}" if left_out else "")
     )
     return [{"project": project.name, "task": project.task, "algorithm": algorithm, "deployed": deployed}]
-
-
-def _refuse_what_this_version_lacks(
-    search: str | None,
-    search_params: str | None,
-    search_args: str | None,
-    runtime: str | None,
-    materialize: bool | None,
-) -> None:
-    if search is not None or _object("search_params", search_params) or _object("search_args", search_args):
-        raise NotSupported(
-            "search, search_params and search_args are not supported by this version of pgml",
-            hint="Train with each set of hyperparams and compare pgml.models.metrics.",
-        )
-    if runtime not in (None, "python"):
-        raise NotSupported(f"runtime {runtime} is not supported: this pgml runs in python; leave runtime out")
-    if materialize:
-        raise NotSupported(
-            "materialize_snapshot => true is not supported: it would copy the rows into a schema that all roles share",
-            hint="Create a table of your own from the relation and train on that.",
-        )
 
 
 def _snapshot(
     session: Session,
     project: store.Project,
     relation_name: str | None,
-    y_column_name: str | None,
+    y_column_name: list[str | None] | None,
     test_size: float | None,
     test_sampling: str | None,
     preprocessing: str | None,
+    options: store.Options,
 ) -> store.Snapshot:
     if relation_name is None:
         return store.last_snapshot(session, project)
-    if y_column_name is None:
+    names = tuple(name for name in y_column_name or () if name is not None)
+    if not names or len(names) < len(y_column_name or ()):
         raise PgmlError(f"y_column_name must be given with relation_name: a {project.task} has a label to learn")
     if test_size is None:
         raise PgmlError("test_size must not be NULL")
-    if test_sampling not in SAMPLINGS:
-        raise PgmlError(f"test_sampling must be one of {', '.join(SAMPLINGS)}, got {test_sampling}")
-    return store.Snapshot(relation_name, y_column_name, test_size, test_sampling, _object("preprocess", preprocessing))
+    refuse_unknown(test_sampling)
+    # In order of time the last rows are the test rows, whatever was said of sampling.
+    sampling = str(test_sampling) if options.time_column is None else "last"
+    return store.Snapshot(relation_name, names, test_size, sampling, json_object("preprocess", preprocessing), options)
 
 
-def _object(name: str, text: str | None) -> dict[str, Any]:
-    value = {} if text is None else json.loads(text)
-    if not isinstance(value, dict):
-        raise PgmlError(f"{name} must be a JSON object, got {text}")
-    return value
+def _moment(
+    source: relation.Relation, name: str | None, label_columns: Sequence[relation.Column]
+) -> relation.Column | None:
+    if name is None:
+        return None
+    column = source.column(name, "to order the rows by")
+    if column in label_columns:
+        raise PgmlError(f'time_column must not be the label "{name}"')
+    if column.kind not in ("time", "number"):
+        raise PgmlError(f'time_column "{name}" must be a date, a timestamp or a number; it is of type {column.type}')
+    return column
 
 
-def _classes(task: str, label: str, labels: np.ndarray) -> int:
-    """How many classes a classification has (0 for a regression), after checking that the labels can be learned."""
-    missing = int(np.isnan(labels).sum())
-    if missing:
-        raise BadData(
-            f'the label "{label}" is NULL or NaN in {missing} of {len(labels)} rows',
-            hint="Train on a view that leaves out the rows without a label.",
+def _search(
+    session: Session,
+    library: algorithms.Algorithm,
+    task: str,
+    fixed: dict[str, Any],
+    plan: search.Plan,
+    training: np.ndarray,
+    prepare: Any,
+    rows: relation.Rows,
+    learned: Labels,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Each candidate on each fold of the training rows, whose features are learned from the others of them only."""
+    pieces = plan.folds if plan.folds > 1 else search.PARTS_OF_ONE_FOLD
+    if len(training) < 2 * pieces:
+        raise PgmlError(f"search_args: cv {plan.folds} needs at least {2 * pieces} training rows, got {len(training)}")
+    divided = folds(training, training, pieces)
+    if plan.folds == 1:
+        divided = divided[-1:]
+    prepared: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def attempt(fold: int, varied: dict[str, Any]) -> search.Trial:
+        learning, judging = divided[fold]
+        if fold not in prepared:
+            # One fold at a time is in memory.
+            prepared.clear()
+            pipeline, own = prepare(learning)
+            prepared[fold] = own, pipeline.apply(rows, judging)
+        own, others = prepared[fold]
+        if any(np.ptp(column) == 0 for column in learned.values[learning].T):
+            return search.Trial(None, 0.0, 0.0)
+        started = time.perf_counter()
+        estimator = algorithms.joint.trial(
+            library,
+            library.settings(task, fixed | varied),
+            own,
+            learned.values[learning],
+            len(learned.classes),
+            session.cancel_point,
         )
+        fitted = time.perf_counter()
+        scores, _ = _judged(task, estimator, others, learned, judging)
+        return search.Trial(scores[metrics.TARGET[task]], fitted - started, time.perf_counter() - fitted)
+
+    return search.run(plan, len(divided), attempt)
+
+
+def _judged(
+    task: str, estimator: Any, matrix: np.ndarray, learned: Labels, chosen: np.ndarray
+) -> tuple[dict[str, float | None], dict[str, Any]]:
+    """PostgresML's metrics on the chosen rows, and what is reported beside. Several labels count as one long one."""
+    truth = learned.values[chosen]
     if task == "regression":
-        return 0
-    found = np.unique(labels)
-    shown = ", ".join(f"{value:g}" for value in found[:5]) + (", ..." if len(found) > 5 else "")
-    if not np.array_equal(found, np.arange(len(found))):
-        raise BadData(
-            f'the label "{label}" of a classification must be whole numbers 0, 1, ... without a gap; found {shown}'
-        )
-    if len(found) < 2:
-        raise BadData(
-            f'the label "{label}" has one class only, in all {len(labels)} rows: there is nothing to tell apart'
-        )
-    return len(found)
-
-
-def _refuse_constant(task: str, label: str, labels: np.ndarray) -> None:
-    if np.ptp(labels) > 0:
-        return
-    thing = "one class only" if task == "classification" else "one value only"
-    raise BadData(
-        f'the label "{label}" has {thing} in all {len(labels)} training rows: there is nothing to learn',
-        hint="Look at the order of the rows when test_sampling is last.",
-    )
-
-
-def _scores(
-    task: str, estimator: algorithms.Estimator, features: np.ndarray, labels: np.ndarray
-) -> dict[str, float | None]:
-    if task == "classification":
-        scores = metrics.classification(labels, estimator.probabilities(features))
+        predicted = estimator.predict(matrix).reshape(truth.shape)
+        scores = metrics.regression(truth.ravel(), predicted.ravel())
+        report: dict[str, Any] = {"rows": len(chosen)}
+        if len(learned.names) > 1:
+            report["labels"] = {
+                name: _finite(metrics.regression(truth[:, place], predicted[:, place]))
+                for place, name in enumerate(learned.names)
+            }
+        return _finite(scores), report
+    classes, truth = len(learned.classes), truth[:, 0]
+    chances = estimator.probabilities(matrix)
+    if chances is None:
+        predicted = estimator.predict(matrix)
+        scores = metrics.decided(truth, predicted, classes, estimator.scores(matrix))
     else:
-        scores = metrics.regression(labels, estimator.predict(features))
+        predicted = chances.argmax(axis=1)
+        scores = metrics.classification(truth, chances)
+    table = metrics.confusion(truth, predicted, classes)
+    each = metrics.by_class(table)
+    report = {
+        "rows": len(chosen),
+        "classes": [
+            {
+                "class": name,
+                "rows": int(table[place].sum()),
+                **_finite({key: float(values[place]) for key, values in each.items()}),
+            }
+            for place, name in enumerate(learned.classes)
+        ],
+        "confusion": table.astype(int).tolist(),
+        "calibration": None if chances is None else _finite(metrics.calibration(truth, chances)),
+    }
+    return _finite(scores), report
+
+
+def _finite(scores: dict[str, Any]) -> dict[str, float | None]:
     return {name: value if value is not None and math.isfinite(value) else None for name, value in scores.items()}

@@ -71,6 +71,18 @@ create table if not exists pgml.logs (
     logs jsonb
 );
 
+-- What a snapshot was made with beyond PostgresML's arguments: filter, time_column, seed, text_columns.
+create table if not exists pgml.snapshot_options (
+    snapshot_id bigint primary key references pgml.snapshots (id) on delete cascade,
+    options jsonb not null
+);
+
+-- What the test rows say beyond PostgresML's metrics: per class, confusion, calibration; of a joint model per label.
+create table if not exists pgml.model_reports (
+    model_id bigint primary key references pgml.models (id) on delete cascade,
+    report jsonb not null
+);
+
 do $$
 begin
     -- Half the size of the default method, and ten times as fast.

@@ -54,7 +54,7 @@ declare
 begin
     foreach secured in array array[
         'pgml.project_owners', 'pgml.snapshot_owners', 'pgml.projects', 'pgml.snapshots', 'pgml.models', 'pgml.deployments',
-        'pgml.files', 'pgml.logs'
+        'pgml.files', 'pgml.logs', 'pgml.snapshot_options', 'pgml.model_reports'
     ]::regclass[]
     loop
         execute format('alter table %s enable row level security', secured);
@@ -81,6 +81,13 @@ using (exists (select from pgml.snapshot_owners as o where o.snapshot_id = snaps
 create policy remove on pgml.snapshots for delete
 using (exists (select from pgml.snapshot_owners as o where o.snapshot_id = snapshots.id));
 
+create policy describe on pgml.snapshots for update
+using (exists (select from pgml.snapshot_owners as o where o.snapshot_id = snapshots.id));
+
+create policy own on pgml.snapshot_options
+using (exists (select from pgml.snapshot_owners as o where o.snapshot_id = snapshot_options.snapshot_id))
+with check (exists (select from pgml.snapshot_owners as o where o.snapshot_id = snapshot_options.snapshot_id));
+
 create policy own on pgml.models
 using (exists (select from pgml.project_owners as o where o.project_id = models.project_id))
 with check (
@@ -99,12 +106,19 @@ create policy own on pgml.files
 using (exists (select from pgml.models as m where m.id = files.model_id))
 with check (exists (select from pgml.models as m where m.id = files.model_id));
 
+create policy own on pgml.model_reports
+using (exists (select from pgml.models as m where m.id = model_reports.model_id))
+with check (exists (select from pgml.models as m where m.id = model_reports.model_id));
+
 create policy own on pgml.logs
 using (exists (select from pgml.project_owners as o where o.project_id = logs.project_id))
 with check (exists (select from pgml.project_owners as o where o.project_id = logs.project_id));
 
-revoke all on all tables in schema pgml from public, pgml_user;
-grant select on all tables in schema pgml to pgml_user;
+-- By name and not "all tables": a snapshot's copy stands in this schema too, and is its owner's alone.
+revoke all on pgml.projects, pgml.snapshots, pgml.models, pgml.deployments, pgml.files, pgml.logs, pgml.project_owners,
+pgml.snapshot_owners, pgml.snapshot_options, pgml.model_reports from public, pgml_user;
+grant select on pgml.projects, pgml.snapshots, pgml.models, pgml.deployments, pgml.files, pgml.logs, pgml.project_owners,
+pgml.snapshot_owners, pgml.snapshot_options, pgml.model_reports to pgml_user;
 -- Never an id or a time of one's own making: an id ahead of its sequence would make somebody's next training fail, and the
 -- time of a deployment decides which model answers.
 grant insert (name, task) on pgml.projects to pgml_user;
@@ -118,6 +132,10 @@ grant insert (
 grant insert (project_id, model_id, strategy) on pgml.deployments to pgml_user;
 grant insert (model_id, path, part, data) on pgml.files to pgml_user;
 grant insert (model_id, project_id, logs) on pgml.logs to pgml_user;
+grant insert (snapshot_id, options) on pgml.snapshot_options to pgml_user;
+grant insert (model_id, report) on pgml.model_reports to pgml_user;
+-- Of a copy the columns are known after its rows are in.
+grant update (columns, analysis) on pgml.snapshots to pgml_user;
 -- Models are immutable; their owner may throw them away.
 grant delete on pgml.projects, pgml.snapshots, pgml.models, pgml.deployments to pgml_user;
 grant usage on all sequences in schema pgml to pgml_user;

@@ -89,7 +89,7 @@ def test_an_import_of_airflow_is_seen():
 
 def test_the_engine_uses_nothing_but_what_its_own_requirements_bring():
     """It is installed into the database server's Python, where neither Airflow nor a driver is."""
-    allowed = sys.stdlib_module_names | MODEL_LIBRARIES | {"numpy", "plpy"}
+    allowed = sys.stdlib_module_names | MODEL_LIBRARIES | {"numpy", "plpy", "scipy", "skops", "sqlglot"}
     for path in sorted(ENGINE.rglob("*.py")):
         roots = {name.partition(".")[0] for name in imports(tree_of(path)) if not name.startswith(".")}
         assert roots <= allowed, f"{name_of(path)} imports {sorted(roots - allowed)}"
@@ -105,6 +105,8 @@ def test_models_are_fitted_in_the_database_only():
     wrong = {
         name_of(path): model_libraries(tree_of(path))
         for path in python_files("dags", "plugins", "include/foresight", "launcher", "demo")
+        # The bare library beside the engine is what the benchmark compares with.
+        if path.name != "bench_library.py"
     }
     assert {name: found for name, found in wrong.items() if found} == {}
 

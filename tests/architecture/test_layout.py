@@ -9,7 +9,7 @@ import pytest
 
 from tests.architecture.source import ROOT, committed, name_of, text_of
 
-FOLDERS = {".ci", "dags", "demo", "docs", "include", "launcher", "plugins", "sql", "tests"}
+FOLDERS = {".ci", "benchmarks", "dags", "demo", "docker", "docs", "include", "launcher", "plugins", "sql", "tests"}
 FILES = {
     ".airflowignore",
     ".gitignore",

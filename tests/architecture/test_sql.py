@@ -34,7 +34,8 @@ NAMES = {
 
 # What looks at pgml from outside, and why it must.
 SPEAKS_OF_PGML = {
-    "sql/statements/deployment/engine.sql": "asks which pgml is installed, without calling it",
+    "sql/statements/inspection/engine.sql": "asks which pgml is installed, without calling it",
+    "sql/statements/deployment/may_reserve.sql": "asks whether set-up may do the next",
     "sql/statements/deployment/reserve_models.sql": "set-up keeps a rebuilt replica from reusing the ids of models",
     "sql/bootstrap/postgresml.sql": "the grants that PostgresML itself does not give",
 }
@@ -270,6 +271,6 @@ def alters_the_platform(sql: str) -> bool:
 
 def test_the_platforms_tables_are_not_altered():
     """No policy, trigger, column, index or owner of the platform's tables is ours; set-up of the primary reads them."""
-    for path in [SQL / "bootstrap" / "primary.sql", *sql_files("migrations/primary", "functions/primary")]:
+    for path in sql_files("migrations/primary", "functions/primary", "statements/deployment"):
         assert not alters_the_platform(path.read_text(encoding="utf-8")), name_of(path)
     assert alters_the_platform("alter table public.issues enable row level security")

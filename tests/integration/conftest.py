@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 import demo
 from include.foresight import deployment
@@ -24,11 +24,17 @@ PLATFORM = "platform"
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Servers]:
-    """A primary and an ML replica of this worker's own: roles belong to a whole server."""
+def pgml_dsn(pytestconfig: pytest.Config) -> str | None:
+    """A superuser's conninfo of a server with pgml that somebody else has installed, if one was named."""
+    return pytestconfig.getoption("--pgml-dsn")
+
+
+@pytest.fixture(scope="session")
+def servers(pgml_dsn: str | None) -> Iterator[Servers]:
+    """A primary and, unless another was named, an ML replica of this worker's own: roles belong to a whole server."""
     made = Servers()
     try:
-        made.start()
+        made.start(replica=pgml_dsn is None)
         yield made
     finally:
         made.destroy()
@@ -40,8 +46,8 @@ def primary_superuser_dsn(servers: Servers) -> str:
 
 
 @pytest.fixture(scope="session")
-def replica_superuser_dsn(servers: Servers) -> str:
-    return servers.replica.conninfo()
+def replica_superuser_dsn(servers: Servers, pgml_dsn: str | None) -> str:
+    return make_conninfo(pgml_dsn) if pgml_dsn else servers.replica.conninfo()
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +57,7 @@ def client_ids() -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
-def template(primary_superuser_dsn: str, replica_superuser_dsn: str) -> Installation:
+def template(primary_superuser_dsn: str, replica_superuser_dsn: str, pgml_dsn: str | None) -> Iterator[Installation]:
     """Both databases set up but for the subscription, to be copied; the platform's tables are empty."""
     passwords = Passwords(app=secrets.token_urlsafe(12), replication=secrets.token_urlsafe(12))
     platform_password = secrets.token_urlsafe(12)
@@ -65,10 +71,16 @@ def template(primary_superuser_dsn: str, replica_superuser_dsn: str) -> Installa
         platform=make_conninfo(primary_superuser_dsn, dbname=TEMPLATE, user=PLATFORM, password=platform_password),
         passwords=passwords,
     )
+    if pgml_dsn:
+        drop_template(replica_superuser_dsn)  # of a run that was killed
     create_databases(primary_superuser_dsn, replica_superuser_dsn, TEMPLATE, template="template1")
     demo.create_platform(made.platform)
+    if pgml_dsn:
+        provide_extension(made.replica)
     deployment.prepare(made.primary, made.replica, passwords=passwords, progress=lambda _: None)
-    return made
+    yield made
+    if pgml_dsn:
+        drop_template(replica_superuser_dsn)
 
 
 @pytest.fixture(scope="session")
@@ -104,8 +116,21 @@ def installed(new_pair: Callable[..., contextlib.AbstractContextManager[Installa
         yield made
 
 
+def provide_extension(replica: str) -> None:
+    """The server's own pgml, where it is an extension; our scripts are run by set-up."""
+    with psycopg.connect(replica) as connection:
+        if connection.execute("select from pg_available_extensions where name = 'pgml'").rowcount:
+            connection.execute("create extension if not exists pgml cascade")
+
+
+def drop_template(replica: str) -> None:
+    with psycopg.connect(replica, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(TEMPLATE)))
+
+
 def create_databases(primary: str, replica: str, name: str, *, template: str) -> None:
-    for dsn, owner in ((primary, PLATFORM), (replica, "postgres")):
+    login = str(conninfo_to_dict(replica)["user"])
+    for dsn, owner in ((primary, PLATFORM), (replica, login)):
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(
                 sql.SQL("create database {} template {} owner {}").format(

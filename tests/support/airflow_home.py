@@ -27,6 +27,7 @@ SETTINGS = {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(HOME / "logs"),
     "AIRFLOW__API__BASE_URL": "http://airflow.example",
+    "AIRFLOW__API_AUTH__JWT_SECRET": "0" * 64,
     "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(
         [
             {

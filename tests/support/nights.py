@@ -25,8 +25,8 @@ from include.foresight import champions, clients, features, model_specs, names, 
 from include.foresight.champions import Champion
 from include.foresight.database import PRIMARY, REPLICA, Databases
 from include.foresight.model_specs import ModelSpec
+from include.foresight.rungs import LINEAR, RECENT
 from include.foresight.runs import Request, Run
-from include.foresight.training import LINEAR, RECENT
 from tests.support.installation import Installation
 
 AS_OF = datetime.datetime(2025, 6, 1)

@@ -52,8 +52,8 @@ class Servers:
             environment=environment,
         )
 
-    def start(self) -> None:
-        for cluster in (self.primary, self.replica):
+    def start(self, *, replica: bool = True) -> None:
+        for cluster in (self.primary, self.replica) if replica else (self.primary,):
             cluster.create()
             cluster.start()
 

@@ -91,6 +91,7 @@ KNOWN = (
     Hyperparameter("num_threads", int, ("num_thread", "nthread", "nthreads", "n_jobs"), at_least=1, at_most=1),
 )
 
+MISSING = True
 ROUNDS = 100
 # Without these a run may pick another layout by timing it, and with it other sums in the last digit.
 SAME_EVERY_TIME = {"deterministic": True, "force_row_wise": True, "num_threads": 1, "verbosity": -1}
@@ -114,6 +115,10 @@ def settings(task: str, hyperparams: dict[str, Any]) -> Settings:
 
 def seed(settings: Settings) -> int:
     return settings.parameters["seed"]
+
+
+def seeded(task: str) -> bool:
+    return True
 
 
 def fit(

@@ -28,6 +28,7 @@ KNOWN = {
     ),
 }
 
+MISSING = False
 # The optimum is the same as with scikit-learn's default solver, but columns of very different size do not keep it from
 # being found, and a dozen steps do.
 SOLVER = "newton-cholesky"
@@ -45,6 +46,10 @@ def settings(task: str, hyperparams: dict[str, Any]) -> Settings:
 
 def seed(settings: Settings) -> int:
     return settings.parameters.get("random_state", 0)
+
+
+def seeded(task: str) -> bool:
+    return task == "classification"
 
 
 def fit(

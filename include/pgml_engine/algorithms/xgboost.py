@@ -65,6 +65,7 @@ KNOWN = (
     Hyperparameter("process_type", refused="it changes a model that exists, and a training makes a new one"),
 )
 
+MISSING = True
 ROUNDS = 10
 SPELLED = {"reg:linear": "reg:squarederror", "loss_guide": "lossguide"}
 
@@ -78,6 +79,11 @@ class Settings:
 def settings(task: str, hyperparams: dict[str, Any]) -> Settings:
     values = read("xgboost", hyperparams, KNOWN)
     rounds = values.pop("num_boost_round", ROUNDS)
+    return Settings(rounds, spelled(task, values))
+
+
+def spelled(task: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The library's parameters, complete: as it spells them, for the task, seeded, one thread."""
     parameters = {
         name: SPELLED.get(value, value) if isinstance(value, str) else value for name, value in values.items()
     }
@@ -85,11 +91,15 @@ def settings(task: str, hyperparams: dict[str, Any]) -> Settings:
     if (task == "classification") != objective.startswith(("multi:", "binary:")):
         raise PgmlError(f'hyperparameter "objective" of xgboost: {objective} is not an objective for {task}')
     parameters.setdefault("seed", 0)
-    return Settings(rounds, {**parameters, "nthread": 1})
+    return {**parameters, "nthread": 1}
 
 
 def seed(settings: Settings) -> int:
     return settings.parameters["seed"]
+
+
+def seeded(task: str) -> bool:
+    return True
 
 
 def fit(

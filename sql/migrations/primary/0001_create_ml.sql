@@ -178,6 +178,8 @@ create table ml.issue_predictions (
     client_id integer not null references ml.clients,
     model text not null,
     issue_id bigint not null,
+    -- as the platform's people know it
+    key text,
     prediction_uuid uuid not null,
     value double precision not null,
     -- how sure: the words of the model's spec (low, medium, high)
@@ -193,6 +195,8 @@ create table ml.pull_request_predictions (
     client_id integer not null references ml.clients,
     model text not null,
     pull_request_id bigint not null,
+    -- repository#number
+    key text,
     prediction_uuid uuid not null,
     value double precision not null,
     grade text not null,
@@ -292,3 +296,37 @@ end
 $$;
 create trigger append_only before update or delete or truncate on ml.promotion_ledger
 for each statement execute function ml.refuse_change();
+
+-- Keys of services, and which people act for which client. Both are published: a request is checked on the replica.
+create table ml.api_keys (
+    key_id text primary key,
+    name text not null,
+    -- sha256 of the secret
+    digest bytea not null,
+    clients integer[] not null check (cardinality(clients) > 0),
+    -- whether a request may name one of the clients
+    any_of boolean not null default false,
+    created_at timestamptz not null default clock_timestamp(),
+    expires_at timestamptz,
+    revoked_at timestamptz
+);
+create table ml.client_people (
+    client_id integer not null references ml.clients,
+    -- an Airflow user's name, or the name of a role
+    principal text not null,
+    kind text not null check (kind in ('user', 'role')),
+    primary key (client_id, kind, principal)
+);
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['api_keys', 'client_people']
+    loop
+        execute format('alter table ml.%I enable row level security', name);
+        execute format('alter table ml.%I force row level security', name);
+        execute format('create policy fleet_all on ml.%I to foresight_fleet using (true) with check (true)', name);
+        execute format('grant select, insert, update, delete on ml.%I to foresight_fleet', name);
+    end loop;
+end
+$$;

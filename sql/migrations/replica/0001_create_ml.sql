@@ -38,6 +38,24 @@ create table ml.heartbeat (
     beat_at timestamptz
 );
 
+create table ml.api_keys (
+    key_id text primary key,
+    name text,
+    digest bytea,
+    clients integer[],
+    any_of boolean,
+    created_at timestamptz,
+    expires_at timestamptz,
+    revoked_at timestamptz
+);
+
+create table ml.client_people (
+    client_id integer,
+    principal text,
+    kind text,
+    primary key (client_id, kind, principal)
+);
+
 -- Which state of a set of files (functions, pgml) this database has.
 create table ml.applied (
     part text primary key,
@@ -68,3 +86,18 @@ begin
 end
 $$;
 grant select on ml.heartbeat to foresight_clients, foresight_fleet;
+
+-- Who may ask is the fleet's affair alone.
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['api_keys', 'client_people']
+    loop
+        execute format('alter table ml.%I enable row level security', name);
+        execute format('alter table ml.%I force row level security', name);
+        execute format('create policy fleet_reads on ml.%I for select to foresight_fleet using (true)', name);
+        execute format('grant select on ml.%I to foresight_fleet', name);
+    end loop;
+end
+$$;

@@ -1,11 +1,12 @@
 -- The newest prediction of every entity: one of an earlier moment never replaces a later one.
 insert into {predictions} as kept (
-    client_id, model, {entity_id}, prediction_uuid, value, grade, rung, model_uuid, as_of
+    client_id, model, {entity_id}, key, prediction_uuid, value, grade, rung, model_uuid, as_of
 )
 select
     %(client_id)s,
     %(model)s,
     incoming.entity_id,
+    incoming.key,
     md5(concat_ws('/', %(run_id)s::uuid, %(model)s::text, incoming.entity_id, %(model_uuid)s::uuid, incoming.value, incoming.features))::uuid,
     incoming.value,
     coalesce(
@@ -27,6 +28,7 @@ select
 from incoming
 on conflict (client_id, model, {entity_id}) do update
 set
+    key = excluded.key,
     prediction_uuid = excluded.prediction_uuid,
     value = excluded.value,
     grade = excluded.grade,

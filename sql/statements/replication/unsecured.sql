@@ -6,7 +6,7 @@ where
     and c.relname = any(%(tables)s)
     and not (
         c.relrowsecurity
-        and c.relforcerowsecurity
+        and c.relforcerowsecurity = %(force)s
         and exists (select from pg_policy as p where p.polrelid = c.oid and p.polname = 'own_rows')
         and has_table_privilege('foresight_clients', c.oid, 'select')
     )

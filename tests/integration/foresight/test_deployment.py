@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from datetime import datetime
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 import demo
 from include.foresight import deployment
 from include.foresight.errors import ConfigurationError
 from include.foresight.replication import OURS, PUBLISHED
-from launcher.system import postgres_bin
+from tests.support.definitions import dump
 from tests.support.installation import Installation
 
 END = datetime(2026, 3, 10, 9)
@@ -26,24 +25,6 @@ END = datetime(2026, 3, 10, 9)
 class Loaded:
     installation: Installation
     public_before: list[str]
-
-
-def dump(conninfo: str, *arguments: str) -> list[str]:
-    """The definitions in a database, sorted: pg_dump puts a table earlier once a view of ours depends on it."""
-    place = conninfo_to_dict(conninfo)
-    words = [
-        *(postgres_bin() / "pg_dump", "--schema-only", *arguments),
-        *("--host", place["host"], "--port", place["port"], "--username", place["user"], "--dbname", place["dbname"]),
-    ]
-    done = subprocess.run(
-        [str(word) for word in words],
-        env={"PGPASSWORD": str(place["password"])},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    lines = [line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
-    return sorted("\n".join(lines).split("\n--\n-- Name: "))
 
 
 @pytest.fixture(scope="module")

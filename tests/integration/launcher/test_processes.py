@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import psutil
 import pytest
 
 from launcher.errors import LauncherError
 from launcher.processes import Service, lives, run_to_end, wait_until
+from launcher.system import server_user
 
 # A leader that starts a child and waits; `deaf` ignores the polite signal.
 PROGRAM = """
@@ -57,6 +61,56 @@ def test_children_whose_leader_is_dead_are_stopped_too(service):
     assert not service.running
     service.stop(patience=1)
     assert not lives(child)
+
+
+# A child that hides itself as Airflow's workers do: only root may read where it works.
+HIDDEN = """
+import ctypes, os, time
+if os.fork() == 0:
+    ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+    print("child", os.getpid(), flush=True)
+time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("leader_dies", [False, True])
+def test_a_child_that_hides_from_a_normal_user_is_stopped_too(leader_dies):
+    user = server_user()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        user.own(folder)
+        pid = os.fork()
+        if pid == 0:  # in a process of its own: it gives up root's rights for good
+            code = 1
+            try:
+                if os.getuid() != user.uid:
+                    os.setgroups([])
+                    os.setgid(user.gid)
+                    os.setuid(user.uid)
+                code = (
+                    0 if _hidden_child_is_stopped(Service("thing", folder, folder, folder / "log"), leader_dies) else 2
+                )
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def _hidden_child_is_stopped(service: Service, leader_dies: bool) -> bool:
+    service.start([sys.executable, "-c", HIDDEN], {"PATH": "/usr/bin:/bin"})
+    if not wait_until(lambda: "child" in service.tail(), 10):
+        return False
+    child = psutil.Process(int(service.tail().split()[1]))
+    try:
+        child.cwd()
+        return False  # it does not hide: the test would show nothing
+    except psutil.AccessDenied:
+        pass
+    if leader_dies:
+        leader = psutil.Process(int(service.pid_file.read_text()))
+        leader.kill()
+        wait_until(lambda: not lives(leader), 5)
+    service.stop(patience=1)
+    return not lives(child)
 
 
 def test_a_stale_pid_file_never_costs_a_stranger_its_life(service):

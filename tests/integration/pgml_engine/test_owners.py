@@ -6,7 +6,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-TABLES = ("projects", "snapshots", "models", "files", "deployments", "project_owners", "snapshot_owners")
+TABLES = (
+    *("projects", "snapshots", "models", "files", "deployments", "project_owners", "snapshot_owners"),
+    *("snapshot_options", "model_reports"),
+)
 PREDICTIONS = (
     "pgml.predict('{name}', array[0.5, 0.5]::real[])",
     "pgml.predict({id}::bigint, array[0.5, 0.5]::real[])",
@@ -23,7 +26,7 @@ def become(connection, role):
 
 def train(connection, name, number, algorithm="xgboost"):
     connection.execute(
-        "select pgml.train(%s, 'regression', %s, 'y', %s::pgml.algorithm)",
+        "select pgml.train(%s, 'regression', %s, 'y', %s::pgml.algorithm, seed => 0)",
         [name, f"ml_client_{number}.rows", algorithm],
     )
     return connection.execute("select currval('pgml.models_id_seq')").fetchone()[0]
@@ -77,6 +80,7 @@ def test_no_client_predicts_with_anothers_model(warm, owned, as_client, call, ca
 @pytest.mark.parametrize("table", TABLES)
 def test_no_client_sees_anothers_rows(warm, owned, as_client, table):
     key = {"projects": "id", "snapshots": "id", "models": "id", "files": "model_id", "deployments": "project_id"}
+    key |= {"snapshot_options": "snapshot_id", "model_reports": "model_id"}
     column = key.get(table, table.replace("_owners", "_id"))
     seen = {}
     for number in (1, 2):
@@ -142,6 +146,11 @@ FORGERIES = {
         "select project_id, id, 'specific', 'infinity' from pgml.models limit 1"
     ),
     "a model changed": "update pgml.models set metrics = '{{}}'",
+    "a report of another's model": "insert into pgml.model_reports (model_id, report) values ({theirs}, '{{}}')",
+    "a snapshot's label changed": "update pgml.snapshots set y_column_name = array['x1']",
+    "a table for another's snapshot": (
+        "select pgml._materialize((select snapshot_id from pgml.models limit 1), array['x'], array['text'])"
+    ),
     "a file changed": "update pgml.files set data = 'x'",
     "a sequence moved": "select setval('pgml.projects_id_seq', 1)",
     "policies off": "alter table pgml.projects disable row level security",

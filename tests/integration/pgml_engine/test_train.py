@@ -14,6 +14,8 @@ from (select setseed(0.25)) as seed, lateral (select random() as x1, random() as
 from generate_series(1, {n})) as r
 """
 
+NEWEST_FILES = "select path, data from pgml.files where model_id = (select max(id) from pgml.models) order by path"
+
 
 @pytest.fixture(scope="module", autouse=True)
 def relations(warm):
@@ -33,7 +35,7 @@ def train(connection, project, task, relation, label, algorithm="xgboost", hyper
         **named,
     }
     # Without a cast the driver says float8, and PostgreSQL makes no real of that by itself.
-    casts = {"test_size": "::real"}
+    casts = {"test_size": "::real", "seed": "::integer"}
     call = ", ".join(f"{name} => %({name})s{casts.get(name, '')}" for name in arguments)
     return connection.execute(f"select * from pgml.train({call})", arguments).fetchone()
 
@@ -70,7 +72,9 @@ def test_a_model_is_trained_stored_and_deployed(warm, algorithm, task, label):
     assert [(c["name"], c["label"]) for c in snapshot[6]] == [(x, False) for x in ("x1", "x2", "x3")] + [(label, True)]
     assert 0 <= snapshot[6][0]["statistics"]["min"] < snapshot[6][0]["statistics"]["mean"] < 1
     # Neither a pickle nor anything else that could run: the libraries' own formats.
-    path, data = warm.execute("select path, data from pgml.files where model_id = %s", [model_id]).fetchone()
+    files = dict(warm.execute("select path, data from pgml.files where model_id = %s", [model_id]).fetchall())
+    assert json.loads(files.pop("encoding.json"))["labels"] == [label]
+    ((path, data),) = files.items()
     start = {"estimator.ubj": b"{L", "estimator.txt": b"tree\n", "estimator.json": b'{"coefficients"'}[path]
     assert data.startswith(start)
     deployed = warm.execute("select strategy from pgml.deployments where model_id = %s", [model_id]).fetchall()
@@ -99,8 +103,8 @@ def test_two_trainings_on_the_same_rows_give_the_same_bytes(warm, algorithm):
         for _ in range(2):
             train(warm, f"same {algorithm}", "classification", "classification", "label", algorithm, hyperparams,
                   test_sampling=sampling)  # fmt: skip
-            files.append(warm.execute("select data from pgml.files order by id desc limit 1").fetchone()[0])
-        assert files[0] == files[1]
+            files.append(dict(warm.execute(NEWEST_FILES).fetchall()))
+        assert files[0] == files[1] and len(files[0]) == 2
 
 
 def test_the_test_rows_are_the_last_of_an_ordered_view(warm):
@@ -130,9 +134,10 @@ def test_a_training_without_a_relation_repeats_the_last_snapshot(warm):
     steps = {"x1": {"impute": "mean", "scale": "standard"}}
     train(warm, "again", "regression", "regression", "y", "xgboost", test_size=100, test_sampling="last",
           preprocess=json.dumps(steps))  # fmt: skip
-    first = warm.execute("select data from pgml.files order by model_id desc, path limit 2").fetchall()
+    first = warm.execute(NEWEST_FILES).fetchall()
+    assert {path for path, _ in first} == {"estimator.ubj", "preprocess.json", "encoding.json"}
     warm.execute("select pgml.train('again', algorithm => 'xgboost', test_size => 0.9)")
-    assert warm.execute("select data from pgml.files order by model_id desc, path limit 2").fetchall() == first
+    assert warm.execute(NEWEST_FILES).fetchall() == first
     assert warm.execute("select test_size from pgml.snapshots order by id desc limit 1").fetchone() == (100,)
     with pytest.raises(psycopg.errors.InvalidParameterValue, match='project "never" was never trained'):
         warm.execute("insert into pgml.projects (name, task) values ('never', 'regression')")
@@ -193,19 +198,37 @@ REFUSALS = [
     ({"relation_name": '(select 1) as r; select "'}, "UndefinedTable", "does not exist"),
     ({"y_column_name": "z"}, "UndefinedColumn", 'has no column "z" to learn; it has: x1, x2, x3, y'),
     ({"y_column_name": None}, "InvalidParameterValue", "y_column_name must be given"),
-    ({"algorithm": "catboost"}, "FeatureNotSupported", 'algorithm "catboost" is not supported'),
+    ({"algorithm": "kmeans"}, "FeatureNotSupported", 'algorithm "kmeans" is not supported'),
+    ({"algorithm": "catboost"}, "FeatureNotSupported", "catboost needs the Python package catboost"),
+    ({"algorithm": "perceptron"}, "FeatureNotSupported", "perceptron is for classification only, not for regression"),
+    ({"algorithm": "ridge", "hyperparams": '{"depth": 3}'}, "InvalidParameterValue", "known are: alpha, "),
+    ({"algorithm": "ridge", "hyperparams": '{"alpha": -1}'}, "InvalidParameterValue", "'alpha' parameter of Ridge"),
+    ({"algorithm": "svm", "hyperparams": '{"kernel": "x"}'}, "InvalidParameterValue", "'kernel' parameter of SVR must"),
+    ({"algorithm": "bagging", "hyperparams": '{"n_jobs": 2}'}, "InvalidParameterValue", "must be at most 1, got 2"),
+    ({"algorithm": "bagging", "hyperparams": '{"estimator": "x"}'}, "InvalidParameterValue", "'estimator' parameter"),
+    ({"algorithm": "nu_svm", "hyperparams": '{"random_state": 1}'}, "InvalidParameterValue", "unknown hyperparameter"),
+    ({"seed": -1}, "InvalidParameterValue", "seed must be from 0 to 2147483647, got -1"),
+    ({"time_column": "z"}, "UndefinedColumn", 'has no column "z" to order the rows by'),
+    ({"time_column": "y"}, "InvalidParameterValue", 'time_column must not be the label "y"'),
+    ({"preprocess_params": '{"texts": {}}'}, "InvalidParameterValue", 'unknown key "texts"; known is text_columns'),
+    ({"preprocess_params": '{"text_columns": {"x9": {}}}'}, "UndefinedColumn", 'no feature column "x9"'),
+    ({"preprocess_params": '{"text_columns": {"x1": {}}}'}, "DatatypeMismatch", '"x1", which is of type float8'),
+    ({"preprocess_params": '{"text_columns": {"x1": {"imputer": "mean"}}}'}, "InvalidParameterValue", '"constant"'),
     ({"hyperparams": '{"depth": 3}'}, "InvalidParameterValue", 'unknown hyperparameter "depth" for xgboost'),
     ({"hyperparams": "[1]"}, "InvalidParameterValue", "hyperparams must be a JSON object"),
-    ({"search": "grid"}, "FeatureNotSupported", "search, search_params and search_args are not supported"),
-    ({"search_params": '{"eta": [1]}'}, "FeatureNotSupported", "search, search_params and search_args"),
-    ({"search_args": '{"cv": 3}'}, "FeatureNotSupported", "search, search_params and search_args"),
+    ({"search": "grid"}, "InvalidParameterValue", "search grid needs search_params"),
+    ({"search_params": '{"eta": 1}'}, "InvalidParameterValue", '"eta" must be an array of values to try, got 1'),
+    ({"search_params": '{"depth": [1]}'}, "InvalidParameterValue", 'unknown hyperparameter "depth"'),
+    ({"search_args": '{"folds": 3}'}, "InvalidParameterValue", 'unknown key "folds"; known are n_iter, cv'),
+    ({"search_args": '{"cv": 0}'}, "InvalidParameterValue", "cv must be a whole number of at least 1, got 0"),
+    ({"search": "grid", "search_params": '{"eta": [0.1]}', "search_args": '{"cv": 376}'}, "InvalidParameterValue",
+     "needs at least 752 training rows, got 750"),
+    ({"search_params": '{"eta": [0.1]}', "hyperparams": '{"eta": 1}'}, "InvalidParameterValue", "both hyperparams and"),
     ({"runtime": "rust"}, "FeatureNotSupported", "runtime rust is not supported"),
-    ({"materialize_snapshot": True}, "FeatureNotSupported", "materialize_snapshot => true is not supported"),
     ({"test_size": 1.0}, "DataException", "test_size 1 of 1000 rows leaves no row to train on"),
     ({"test_size": 0}, "InvalidParameterValue", "test_size must be above 0"),
     ({"preprocess": '{"x9": {}}'}, "UndefinedColumn", 'no feature column "x9"'),
     ({"preprocess": '{"x1": {"encode": "one_hot"}}'}, "FeatureNotSupported", 'encode "one_hot" of "x1"'),
-    ({"relation_name": "text_feature"}, "DatatypeMismatch", 'column "words" .* is of type text'),
     ({"relation_name": "dated"}, "DatatypeMismatch", 'column "day" .* is of type timestamptz'),
     ({"relation_name": "empty"}, "DataException", "has no rows that the caller may see"),
     ({"relation_name": "one_row"}, "DataException", "leaves no row to t"),
@@ -272,9 +295,8 @@ def test_what_cannot_be_trained_is_refused_in_words_and_leaves_nothing(warm, bad
             "DataException",
             r'the label "y" of a classification must be whole numbers 0, 1, ...; found 1|found 1',
         ),
-        ("gap", "DataException", "whole numbers 0, 1, ... without a gap; found 0, 2"),
+        ("gap", "DataException", "texts, or whole numbers 0, 1, ... without a gap; found 0, 2"),
         ("regression", "DataException", "whole numbers 0, 1, ... without a gap; found .*, ..."),
-        ("text_label", "DatatypeMismatch", 'column "y" .* is of type text'),
         ("constant", "DataException", "found 1"),
     ],
 )

@@ -103,8 +103,22 @@ def test_the_seed_of_a_training_is_the_callers():
 
 
 def test_an_algorithm_of_postgresml_that_we_lack_is_refused_with_those_we_have():
-    with pytest.raises(NotSupported, match='algorithm "catboost" is not supported .* linear, xgboost, lightgbm'):
-        algorithms.named("catboost")
+    with pytest.raises(NotSupported, match='algorithm "kmeans" is not supported .* linear, xgboost, lightgbm, .*knn'):
+        algorithms.named("kmeans")
+
+
+def test_a_random_forest_of_xgboost_is_one_round_of_many_trees():
+    forest = algorithms.named("xgboost_random_forest")
+    settings = forest.settings("regression", {"n_estimators": 20, "max_depth": 3})
+    assert settings.rounds == 1 and settings.parameters["num_parallel_tree"] == 20
+    assert [settings.parameters[name] for name in ("eta", "subsample", "max_depth")] == [1, 0.8, 3]
+    with pytest.raises(PgmlError, match='unknown hyperparameter "boost_rounds" for xgboost_random_forest'):
+        forest.settings("regression", {"boost_rounds": 3})
+
+
+def test_catboost_is_refused_by_the_name_of_its_package_where_it_is_not_installed():
+    with pytest.raises(NotSupported, match="needs the Python package catboost"):
+        algorithms.named("catboost").settings("regression", {})
 
 
 def test_aliases_are_unambiguous():

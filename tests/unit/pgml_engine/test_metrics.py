@@ -67,3 +67,25 @@ def test_regression_metrics():
         "mean_absolute_error": pytest.approx(2 / 3),
         "mean_squared_error": pytest.approx(4 / 3),
     }
+
+
+def test_calibration_by_the_definition():
+    truth = np.array([1, 0, 1, 1])
+    positive = np.array([0.95, 0.15, 0.35, 0.65])
+    found = metrics.calibration(truth, np.column_stack([1 - positive, positive]))
+    assert found["brier"] == pytest.approx((0.05**2 + 0.15**2 + 0.65**2 + 0.35**2) / 4)
+    # Confidences .95 .85 .65 .65 in bins of a tenth: right, right, wrong, right.
+    assert found["expected_calibration_error"] == pytest.approx((0.05 + 0.15 + abs(1.3 - 1)) / 4)
+    assert found["log_loss"] == pytest.approx(-np.log([0.95, 0.85, 0.35, 0.65]).mean())
+    certain = metrics.calibration(np.array([0, 1, 2]), np.eye(3))
+    assert certain["brier"] == certain["expected_calibration_error"] == 0
+    assert metrics.calibration(np.array([1, 2, 0]), np.eye(3))["brier"] == 2
+
+
+def test_without_probabilities_the_decisions_and_a_score_are_judged():
+    truth, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
+    found = metrics.decided(truth, predicted, 2, np.array([-2.0, 0.5, 0.2, 3.0]))
+    assert found["accuracy"] == 0.75 and found["roc_auc"] == 0.75 and found["log_loss"] is None
+    assert metrics.decided(truth, predicted, 2, None)["roc_auc"] is None
+    assert "roc_auc" not in metrics.decided(truth, predicted, 3, None)
+    assert metrics.confusion(truth, predicted, 2).tolist() == [[1, 1], [0, 2]]

@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 
 from include.pgml_engine.errors import BadData, ColumnNotFound, NotSupported, PgmlError
-from include.pgml_engine.preprocess import Preprocessing, fit, parse, refuse_missing
+from include.pgml_engine.preprocess import Preprocessing, Step, fit, parse, refuse_missing
+from include.pgml_engine.relation import Column
 
 NAN = np.nan
+A = Column("a", "float8", 1, True)
+B, C = Column("b", "int4", 2, True), Column("c", "float4", 3, True)
+WORDS = Column("words", "text", 4, True)
 COLUMN = np.array([[1.0], [2.0], [2.0], [NAN], [9.0]], dtype=np.float32)
 
 
 def learned(column=COLUMN, **step):
-    return fit(parse({"a": step}, ["a"], "y"), ["a"], column)
+    return fit(parse({"a": step}, [A], ["y"]), ["a"], column)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +59,7 @@ def test_nothing_asked_is_nothing_learned():
 
 
 def test_what_is_stored_does_the_same_bit_for_bit():
-    steps = parse({"a": {"impute": "mean", "scale": "standard"}, "b": {"scale": "robust"}}, ["a", "b", "c"], "y")
+    steps = parse({"a": {"impute": "mean", "scale": "standard"}, "b": {"scale": "robust"}}, [A, B, C], ["y"])
     rows = np.random.RandomState(0).normal(1e6, 1e3, (100, 3)).astype(np.float32)
     rows[::7, 0] = NAN
     first = fit(steps, ["a", "b", "c"], rows)
@@ -69,17 +73,23 @@ def test_what_is_stored_does_the_same_bit_for_bit():
 @pytest.mark.parametrize(
     ("preprocess", "error", "words"),
     [
-        ({"z": {"impute": "mean"}}, ColumnNotFound, 'no feature column "z"; it has: a'),
+        ({"z": {"impute": "mean"}}, ColumnNotFound, 'no feature column "z"; it has: a, words'),
         ({"y": {"scale": "standard"}}, NotSupported, '"y" is the label'),
         ({"a": {"imputer": "mean"}}, PgmlError, 'unknown key "imputer"'),
         ({"a": {"impute": "average"}}, PgmlError, 'must be one of error, mean, .* got "average"'),
-        ({"a": {"encode": "one_hot"}}, NotSupported, 'encode "one_hot" of "a" is not supported'),
+        ({"a": {"encode": "one_hot"}}, NotSupported, 'encode "one_hot" of "a" is for columns of text'),
+        ({"words": {"encode": "embed"}}, PgmlError, "must be one of native, target, one_hot or .*ordinal"),
+        ({"words": {"encode": {"ordinal": []}}}, PgmlError, 'must be {"ordinal": .*got {"ordinal": ..}'),
+        ({"words": {"encode": {"ordinal": ["a", "a"]}}}, PgmlError, "must list texts, each once"),
+        ({"words": {"encode": {"nominal": ["a"]}}}, PgmlError, "must be .*ordinal"),
+        ({"words": {"impute": "mean"}}, NotSupported, 'impute mean of "words", a text, needs encode target'),
+        ({"words": {"impute": "min", "encode": "one_hot"}}, NotSupported, "must be error, mode or zero; got min"),
         ({"a": "mean"}, PgmlError, "must be an object"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_the_column(preprocess, error, words):
     with pytest.raises(error, match=words):
-        parse(preprocess, ["a"], "y")
+        parse(preprocess, [A, WORDS], ["y"])
 
 
 def test_a_column_without_any_value_cannot_be_imputed():
@@ -90,3 +100,16 @@ def test_a_column_without_any_value_cannot_be_imputed():
 def test_missing_values_are_counted_by_column():
     with pytest.raises(BadData, match='column "b" holds 2 missing values .* in 3 rows'):
         refuse_missing(np.array([[1, NAN], [2, NAN], [3, 1]], dtype=np.float32), ["a", "b"])
+
+
+def test_the_words_of_a_step_come_back_as_they_were_written():
+    written = {"words": {"encode": {"ordinal": ["low", "high"]}, "impute": "mode", "scale": "standard"}}
+    assert parse(written, [A, WORDS], ["y"])["words"] == Step("mode", "standard", "ordinal", ("low", "high"))
+    assert parse(written, [A, WORDS], ["y"])["words"].encode == {"ordinal": ["low", "high"]}
+    assert parse({"words": {}}, [A, WORDS], ["y"])["words"].encode == "native"
+
+
+def test_each_number_of_an_array_has_the_step_of_its_column():
+    rows = np.array([[1.0, 10.0, 5.0], [3.0, 30.0, NAN]], dtype=np.float32)
+    steps = parse({"a": {"scale": "min_max"}, "b": {"impute": "zero"}}, [A, B], ["y"])
+    assert fit(steps, ["a", "a", "b"], rows).apply(rows).tolist() == [[0, 0, 5], [1, 1, 0]]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.pgml_engine.errors import PgmlError
-from include.pgml_engine.split import SAMPLINGS, rows_to_test, split
+from include.pgml_engine.split import SAMPLINGS, folds, order, rows_to_test, split
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,21 @@ def test_stratified_regression_covers_the_range_on_both_sides():
     _, testing = split(labels, 0.2, "stratified", "regression", 0)
     deciles = np.searchsorted(np.sort(labels), labels[testing]) * 10 // 1000
     assert np.all(np.bincount(deciles, minlength=10) == 20)
+
+
+def test_folds_are_pieces_of_the_training_rows_and_each_row_judges_once():
+    labels = np.array([0, 1] * 50)
+    ordered = order(labels, "stratified", "classification", 3)
+    training = np.sort(ordered[:80])
+    pieces = folds(ordered, training, 4)
+    assert sorted(np.concatenate([judging for _, judging in pieces]).tolist()) == training.tolist()
+    for learning, judging in pieces:
+        assert len(judging) == 20 and not set(learning) & set(judging)
+        assert sorted([*learning, *judging]) == training.tolist()
+        assert labels[judging].sum() == 10
+
+
+def test_in_order_of_time_the_latest_rows_are_tested_and_of_equals_the_later():
+    moments = np.array([5.0, 1.0, 9.0, 9.0, 2.0])
+    training, testing = split(np.zeros(5), 2, "random", "regression", 0, moments)
+    assert (training.tolist(), testing.tolist()) == ([0, 1, 4], [2, 3])

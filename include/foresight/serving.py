@@ -1,0 +1,364 @@
+"""Predictions on request, from the replica alone: which rows are meant, what serves them, what it says, why.
+
+An answer needs the replica; without it the last enrichment on the primary is given and said to be that. Every answer
+has a row in the prediction log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from cachetools import TTLCache
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from include.foresight import answering, champions, grades, model_specs, pgml
+from include.foresight.champions import Champion
+from include.foresight.clients import Client
+from include.foresight.database import Databases, Session, Transaction, is_away
+from include.foresight.errors import ForesightError
+from include.foresight.model_specs import ModelSpec
+from include.foresight.rungs import PRIOR, RECENT
+
+# A request that takes longer is ended on the server.
+ANSWER_SECONDS = 10.0
+# How long to wait for a session of the pool before saying that the replica is busy.
+POOL_SECONDS = 2.0
+POOL_SIZE = 4
+
+# An answer is used again while the row and what serves are the same. Not for long: histories go on and epics grow old.
+CACHE_SECONDS = 120.0
+CACHED_ANSWERS = 50_000
+TOP_REASONS = 5
+
+
+class NoModelYet(ForesightError):
+    """The client has had no night yet, so nothing serves it."""
+
+
+class ReplicaAway(ForesightError):
+    """Neither the replica answers nor is there an earlier prediction to fall back on."""
+
+
+@dataclass(frozen=True)
+class PooledDatabases(Databases):
+    """Sessions from pools, one pool per connection. `connect` tells the address of an Airflow connection."""
+
+    connect: Callable[[str], str]
+    _pools: dict[str, ConnectionPool] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextlib.contextmanager
+    def session(self, conn_id: str) -> Iterator[Session]:
+        with self._pool(conn_id).connection(timeout=POOL_SECONDS) as connection:
+            yield Session(connection)
+
+    def _pool(self, conn_id: str) -> ConnectionPool:
+        with self._lock:
+            pool = self._pools.get(conn_id)
+            if pool is None:
+                pool = self._pools[conn_id] = ConnectionPool(
+                    self.connect(conn_id),
+                    min_size=1,
+                    max_size=POOL_SIZE,
+                    kwargs={"autocommit": True},
+                    configure=_configure,
+                    # No check before use, which would cost every request a question: a broken session is found in use.
+                    max_idle=300,
+                    name=conn_id,
+                    open=True,
+                )
+            return pool
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()
+
+
+def _configure(connection: psycopg.Connection) -> None:
+    connection.execute("set client_min_messages to warning")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request names: keys of issues, or numbers of pull requests of one repository."""
+
+    keys: tuple[str, ...] = ()
+    repository: str | None = None
+    numbers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A feature's share in the answer, on the scale of the model (log-odds for a probability)."""
+
+    feature: str
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One entity's prediction. `entity` has its columns; `excluded` says why it cannot be predicted (value None)."""
+
+    entity: Mapping[str, Any]
+    value: float | None
+    grade: str | None
+    rung: str | None
+    model_uuid: UUID | None
+    prediction_uuid: UUID
+    excluded: str | None = None
+    reasons: tuple[Reason, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """`unknown`: what was asked for and is not there. `last_known`: of the last enrichment, for the replica is away."""
+
+    model_version: str
+    predicted_at: datetime.datetime
+    # UTC without a zone: the moment that the answers are of
+    as_of: datetime.datetime
+    answers: tuple[Answer, ...]
+    unknown: tuple[str, ...]
+    last_known: bool = False
+
+
+@dataclass(frozen=True)
+class _Scored:
+    value: float
+    from_prior: bool
+    rung: str
+    feature_hash: str
+    features: Mapping[str, float]
+    names: tuple[str, ...]
+
+
+class Predictor:
+    """Answers for one process. `write_log` takes rows of ml.prediction_log and must have kept them when it returns."""
+
+    def __init__(self, databases: Databases, write_log: Callable[[Sequence[Mapping[str, Any]]], None]) -> None:
+        self.databases, self._write_log = databases, write_log
+        self._scored: TTLCache = TTLCache(CACHED_ANSWERS, CACHE_SECONDS)
+        self._excluded: TTLCache = TTLCache(CACHED_ANSWERS, CACHE_SECONDS)
+        self._clocks: TTLCache = TTLCache(1000, CACHE_SECONDS)
+        self._lock = threading.Lock()
+        self.hits = self.misses = 0
+
+    def predict(self, client: Client, model: str, asked: Asked, *, explain: bool = False) -> Answers:
+        """What serves the client says of these rows. Raises NoModelYet, ReplicaAway, and UnknownModel."""
+        spec = model_specs.read(model).for_client(client.overrides)
+        began = time.monotonic()
+        try:
+            with self.databases.session(client.replica_conn_id) as replica:
+                found = self._from_replica(replica, client, spec, asked, explain, began)
+        except (psycopg.Error, PoolTimeout) as error:
+            if not is_away(error) and not isinstance(error, PoolTimeout):
+                raise
+            return self._last_known(client, spec, asked, error)
+        self._write_log(self._log_rows(client, spec, found, began))
+        return found.answers
+
+    def _from_replica(
+        self, replica: Session, client: Client, spec: ModelSpec, asked: Asked, explain: bool, began: float
+    ) -> _Found:
+        moment = datetime.datetime.now(datetime.UTC)
+        with replica.as_client(client.client_id, timeout=ANSWER_SECONDS) as tx:
+            champion = champions.read(tx, client.client_id).get(spec.model)
+            if champion is None:
+                raise NoModelYet(
+                    f"client '{client.slug}' has no '{spec.model}' model yet: its first night has not been"
+                )
+            entities = _entities(tx, client, spec, asked)
+            as_of = self._as_of(tx, client, moment)
+            scored, excluded = self._scores(tx, client, spec, champion, entities, as_of)
+            reasons = _explained(tx, champion, scored) if explain else {}
+        answers = []
+        for entity in entities:
+            one = scored.get(entity["id"])
+            if one is None:
+                reason = excluded.get(entity["id"], "it is of another kind")
+                answers.append(Answer(entity, None, None, None, None, uuid4(), excluded=reason))
+                continue
+            by_model = one.rung not in (RECENT, PRIOR)
+            answers.append(
+                Answer(
+                    entity,
+                    one.value,
+                    grades.word(spec, one.value, one.rung),
+                    PRIOR if one.from_prior and not by_model else one.rung,
+                    champion.model_uuid if by_model else None,
+                    uuid4(),
+                    reasons=reasons.get(entity["id"]) if explain else None,
+                )
+            )
+        return _Found(
+            Answers(champion.model_name, moment, as_of, tuple(answers), _unknown(entities, asked)),
+            scored,
+            champion,
+            as_of,
+        )
+
+    def _as_of(self, tx: Transaction, client: Client, moment: datetime.datetime) -> datetime.datetime:
+        """Now, or where a client's data ends at some moment, that one."""
+        if client.clock == "wall":
+            return moment.replace(tzinfo=None)
+        with self._lock:
+            known = self._clocks.get(client.client_id)
+        if known is None:
+            known = tx.one("serving/data_clock", {"client_id": client.client_id})["moment"]
+            with self._lock:
+                self._clocks[client.client_id] = known
+        return known or moment.replace(tzinfo=None)
+
+    def _scores(
+        self,
+        tx: Transaction,
+        client: Client,
+        spec: ModelSpec,
+        champion: Champion,
+        entities: Sequence[Mapping[str, Any]],
+        as_of: datetime.datetime,
+    ) -> tuple[dict[int, _Scored], dict[int, str]]:
+        """By entity id. Rows that were asked for lately, and have not changed, are not computed again."""
+
+        def key(entity: Mapping[str, Any]) -> tuple:
+            # What serves is part of it, so a promotion is a miss; so is the client: an id alone is another's as well.
+            return (
+                client.client_id,
+                spec.model,
+                champion.version,
+                champion.model_uuid,
+                entity["id"],
+                entity["version"],
+            )
+
+        with self._lock:
+            scored = {one["id"]: self._scored[key(one)] for one in entities if key(one) in self._scored}
+            excluded = {one["id"]: self._excluded[key(one)] for one in entities if key(one) in self._excluded}
+            missing = [one for one in entities if one["id"] not in scored and one["id"] not in excluded]
+            self.hits += len(entities) - len(missing)
+            self.misses += len(missing)
+        if not missing:
+            return scored, excluded
+        answered = answering.answer(tx, spec, client.client_id, as_of, champion, [one["id"] for one in missing])
+        new = {
+            row["entity_id"]: _Scored(
+                row["value"],
+                row["from_prior"],
+                answered.rung,
+                answered.feature_hash,
+                row["features"],
+                answered.feature_names,
+            )
+            for row in tx.all("serving/answers")
+        }
+        left_out = {row["entity_id"]: row["excluded"] for row in tx.all("serving/excluded")}
+        with self._lock:
+            for one in missing:
+                # What answered in place of a broken champion is not kept: it may be mended in the next minute.
+                if one["id"] in new and answered.remark is None:
+                    self._scored[key(one)] = new[one["id"]]
+                elif one["id"] in left_out:
+                    self._excluded[key(one)] = left_out[one["id"]]
+        return scored | new, excluded | left_out
+
+    def _last_known(self, client: Client, spec: ModelSpec, asked: Asked, error: Exception) -> Answers:
+        """The last enrichment on the primary."""
+        try:
+            with self.databases.primary() as primary, primary.as_client(client.client_id) as tx:
+                rows = tx.all(
+                    "serving/last_known_issues" if spec.entity == "issue" else "serving/last_known_pull_requests",
+                    _values(asked) | {"client_id": client.client_id, "model": spec.model},
+                )
+        except (psycopg.Error, PoolTimeout):
+            rows = []
+        if not rows:
+            raise ReplicaAway(
+                f"the replica of client '{client.slug}' does not answer, and these rows were never predicted before"
+            ) from error
+        answers = tuple(
+            Answer(row, row["value"], row["grade"], row["rung"], row["model_uuid"], row["prediction_uuid"])
+            for row in rows
+        )
+        moment = max(row["predicted_at"] for row in rows)
+        as_of = max(row["as_of"] for row in rows)
+        return Answers(spec.project_name, moment, as_of, answers, _unknown(rows, asked), last_known=True)
+
+    def _log_rows(self, client: Client, spec: ModelSpec, found: _Found, began: float) -> list[dict[str, Any]]:
+        milliseconds = round((time.monotonic() - began) * 1000)
+        rows = []
+        for answer in found.answers.answers:
+            if answer.value is None:
+                continue
+            scored = found.scored[answer.entity["id"]]
+            rows.append(
+                {
+                    "prediction_uuid": answer.prediction_uuid,
+                    "client_id": client.client_id,
+                    "model": spec.model,
+                    "model_name": found.champion.model_name,
+                    "model_uuid": answer.model_uuid,
+                    "rung": answer.rung,
+                    "entity": spec.entity,
+                    "entity_id": answer.entity["id"],
+                    "prediction_value": answer.value,
+                    "input_features": scored.features,
+                    "feature_hash": scored.feature_hash,
+                    "response_time_ms": milliseconds,
+                    "as_of": found.as_of,
+                    "created_at": found.answers.predicted_at,
+                }
+            )
+        return rows
+
+
+@dataclass(frozen=True)
+class _Found:
+    answers: Answers
+    scored: Mapping[int, _Scored]
+    champion: Champion
+    as_of: datetime.datetime
+
+
+def _entities(tx: Transaction, client: Client, spec: ModelSpec, asked: Asked) -> list[dict[str, Any]]:
+    """The rows that are meant, each with what its version is; of keys that several rows have, the oldest row."""
+    return tx.all(
+        "serving/issues" if spec.entity == "issue" else "serving/pull_requests",
+        _values(asked) | {"client_id": client.client_id},
+    )
+
+
+def _values(asked: Asked) -> dict[str, Any]:
+    return {"keys": list(asked.keys), "repository": asked.repository, "numbers": list(asked.numbers)}
+
+
+def _unknown(entities: Sequence[Mapping[str, Any]], asked: Asked) -> tuple[str, ...]:
+    if asked.repository is not None:
+        there = {entity["number"] for entity in entities}
+        return tuple(str(number) for number in asked.numbers if number not in there)
+    there = {entity["key"] for entity in entities}
+    return tuple(key for key in asked.keys if key not in there)
+
+
+def _explained(tx: Transaction, champion: Champion, scored: Mapping[int, _Scored]) -> dict[int, tuple[Reason, ...]]:
+    """The strongest reasons per entity, where a model answered that can be explained."""
+    if champion.pgml_model_id is None:
+        return {}
+    found = {}
+    for entity_id, one in scored.items():
+        if one.rung in (RECENT, PRIOR):
+            continue
+        rows = pgml.explain(tx, champion.pgml_model_id, [one.features[name] for name in one.names])
+        strongest = sorted(
+            (Reason(row["feature"], row["contribution"]) for row in rows),
+            key=lambda reason: -abs(reason.contribution),
+        )
+        found[entity_id] = tuple(strongest[:TOP_REASONS])
+    return found

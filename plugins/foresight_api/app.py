@@ -1,0 +1,123 @@
+"""The prediction API: one app, mounted in Airflow's API server by the plugin, or run alone by ./foresight serve."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import anyio
+from fastapi import Depends, FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from foresight_api import errors
+from foresight_api.dependencies import AT_ONCE, caller
+from foresight_api.errors import TooLarge, problem
+from foresight_api.routes import models, predictions
+from foresight_api.service import Service
+
+TITLE = "Foresight predictions"
+# A list of 200 keys of 255 characters, in whatever encoding, is smaller.
+LARGEST_BODY = 256 * 1024
+
+Person = Callable[..., Any]
+
+
+def create_app(
+    start: Callable[[], Service], *, person: Person | None = None, prefixes: tuple[str, ...] = ("",)
+) -> FastAPI:
+    """`start` makes the process's service, at the first request. `person(request, token)` answers name and roles of a
+    logged-in person; without it only services are let in. The routes stand below each of the prefixes and their /v1."""
+    app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.state.person = person
+    app.state.service = Once(start)
+    app.state.limiter = anyio.CapacityLimiter(AT_ONCE)
+    errors.install(app)
+    app.add_middleware(SizeLimit)
+    guarded = [Depends(caller)]
+    for prefix in prefixes:
+        for version in ("", "/v1"):
+            for router in (predictions.router, models.router):
+                app.include_router(
+                    router, prefix=prefix + version, dependencies=guarded, include_in_schema=version == ""
+                )
+        document(app, prefix, guarded)
+    return app
+
+
+def document(app: FastAPI, prefix: str, guarded: list) -> None:
+    """The OpenAPI document and its page, for those who may call: FastAPI's own routes ask nobody who he is."""
+
+    def schema() -> dict:
+        return get_openapi(title=TITLE, version="1", routes=app.routes, description=DESCRIPTION)
+
+    async def openapi() -> dict:
+        return schema()
+
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(openapi_url="openapi.json", title=TITLE)
+
+    app.add_api_route(f"{prefix}/openapi.json", openapi, dependencies=guarded, include_in_schema=False)
+    app.add_api_route(f"{prefix}/docs", docs, dependencies=guarded, include_in_schema=False)
+
+
+DESCRIPTION = (
+    "What the models of the caller's client say of its epics, issues and pull requests. The client is the caller's; "
+    "errors are problem documents (RFC 9457)."
+)
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    if app.state.service.service is not None:
+        await anyio.to_thread.run_sync(app.state.service.service.stop)
+
+
+class Once:
+    """The process's service: made at the first call, given again ever after. A start that fails is tried again."""
+
+    def __init__(self, start: Callable[[], Service]) -> None:
+        self._start, self._lock = start, threading.Lock()
+        self.service: Service | None = None
+
+    def __call__(self) -> Service:
+        with self._lock:
+            if self.service is None:
+                self.service = self._start()
+            return self.service
+
+
+class SizeLimit:
+    """Refuses bodies that no request of ours needs, also those that do not say how large they are."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        stated = dict(scope["headers"]).get(b"content-length", b"0")
+        if stated.isdigit() and int(stated) > LARGEST_BODY:
+            await self._refuse(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > LARGEST_BODY:
+                raise TooLarge(f"a body may have {LARGEST_BODY} bytes")
+            return message
+
+        await self.app(scope, counted, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = problem(413, "Request too large", f"a body may have {LARGEST_BODY} bytes")
+        await answer(scope, receive, send)

@@ -1,0 +1,111 @@
+"""Problems as documents (RFC 9457): one handler, one table from what went wrong to what the caller is told."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from foresight_api.schemas import Problem
+from include.foresight.api_keys import KeyRefused
+from include.foresight.database import is_away
+from include.foresight.errors import ForesightError, UnknownClient
+from include.foresight.serving import NoModelYet, ReplicaAway
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Unauthorized(ForesightError):
+    """No key and no login."""
+
+    def __init__(self) -> None:
+        super().__init__("a service key, or Airflow's login where this API is part of Airflow, is needed")
+
+
+class Forbidden(ForesightError):
+    """Known, but not allowed."""
+
+
+class Busy(ForesightError):
+    """Too many requests wait already."""
+
+    def __init__(self) -> None:
+        super().__init__("too many requests wait already; try again in a second")
+
+
+class TooLarge(ForesightError):
+    """The body is larger than a list of the longest keys could be."""
+
+
+# The first class that fits: status, title.
+TOLD: tuple[tuple[type[Exception], int, str], ...] = (
+    (Unauthorized, 401, "Not authenticated"),
+    (KeyRefused, 401, "Key refused"),
+    (Forbidden, 403, "Not allowed"),
+    (UnknownClient, 403, "No such client"),
+    (NoModelYet, 409, "No model yet"),
+    (TooLarge, 413, "Request too large"),
+    (Busy, 503, "Busy"),
+    (ReplicaAway, 503, "Replica away"),
+    (ForesightError, 500, "Failed"),
+)
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": title}
+    for status, title in {
+        401: "No key or login, or one that is not valid",
+        403: "The caller does not act for that client",
+        409: "The client has had no night yet",
+        413: "The body is too large",
+        422: "The body is not as it should be",
+        503: "The replica is away and there is no earlier prediction, or too many requests wait",
+    }.items()
+}
+
+
+def problem(status: int, title: str, detail: str, errors: list[dict] | None = None) -> JSONResponse:
+    document = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    if errors is not None:
+        document["errors"] = errors
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": "1"} if status == 503 else None
+    return JSONResponse(document, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    @app.exception_handler(ForesightError)
+    async def told(request: Request, error: ForesightError) -> JSONResponse:
+        status, title = next((status, title) for kind, status, title in TOLD if isinstance(error, kind))
+        if status == 500:
+            return unexpected(request, error)
+        return problem(status, title, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        # Without the input: it may be large, and is the caller's own.
+        found = [
+            {"where": ".".join(map(str, one["loc"])), "what": one["msg"]} for one in jsonable_encoder(error.errors())
+        ]
+        return problem(422, "Not as it should be", f"{len(found)} problems in the request", found)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        return problem(error.status_code, "Refused", str(error.detail))
+
+    @app.exception_handler(Exception)
+    async def other(request: Request, error: Exception) -> JSONResponse:
+        if is_away(error):
+            return problem(503, "Database away", "a database does not answer; try again in a moment")
+        return unexpected(request, error)
+
+
+def unexpected(request: Request, error: Exception) -> JSONResponse:
+    """What the caller learns is that it failed: the text of an error may hold anybody's values."""
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem(500, "Failed", "the request failed; the server's log says why")

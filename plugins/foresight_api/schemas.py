@@ -1,0 +1,153 @@
+"""What requests and responses look like. The client is never among a request's rows: it is whoever asks."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MOST = 200
+
+Key = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
+# The platform numbers with four bytes.
+Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    explain: bool = Field(False, description="Name the features that weighed most, where a trained model answered.")
+    client: str | None = Field(
+        None,
+        min_length=1,
+        max_length=63,
+        description="Only for a key with the explicit grant to act for one of several clients: which one.",
+    )
+
+
+class TrajectoryBody(Body):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"epic_keys": ["APP-12", "APP-77"]}]})
+
+    epic_keys: list[Key] = Field(min_length=1, max_length=MOST)
+
+
+class ComplexityBody(Body):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"issue_keys": ["APP-103"], "explain": True}]}
+    )
+
+    issue_keys: list[Key] = Field(min_length=1, max_length=MOST)
+
+
+class ReworkBody(Body):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"repository": "acme/shop", "pull_request_numbers": [101, 102]}]},
+    )
+
+    repository: Key
+    pull_request_numbers: list[Number] = Field(min_length=1, max_length=MOST)
+
+
+Confidence = Literal["low", "medium", "high"]
+
+
+class ReasonResponse(BaseModel):
+    """A feature and its share in the answer, on the model's own scale (log-odds for a probability)."""
+
+    feature: str
+    contribution: float
+
+
+class Prediction(BaseModel):
+    """Of an entity that cannot be predicted, `excluded` says why and the rest is null."""
+
+    rung: str | None = Field(description="What answered: boosted, linear, recent (the simple rung) or prior.")
+    model_uuid: UUID | None
+    prediction_uuid: UUID = Field(description="Names this answer in the prediction log.")
+    excluded: str | None = None
+    reasons: list[ReasonResponse] | None = None
+
+
+class TrajectoryPrediction(Prediction):
+    key: str
+    summary: str | None
+    created: datetime.datetime | None
+    current_lead_time_days: float | None
+    predicted_lead_time_days: float | None
+    predicted_completion_date: datetime.datetime | None
+    confidence: Confidence | None
+
+
+class ComplexityEstimate(Prediction):
+    key: str
+    summary: str | None
+    current_story_points: float | None
+    estimated_story_points: float | None
+    estimation_confidence: Confidence | None
+
+
+class ReworkPrediction(Prediction):
+    repository: str
+    number: int
+    summary: str | None = Field(description="The title.")
+    created: datetime.datetime | None
+    rework_probability: float | None
+    risk_level: str | None
+
+
+class Response(BaseModel):
+    unknown: list[str] = Field(description="What was asked for and this client does not have.")
+    last_known: bool = Field(description="True when the replica was away and the last enrichment is given instead.")
+    model_version: str
+
+
+class TrajectoryResponse(Response):
+    predictions: list[TrajectoryPrediction]
+    predicted_at: datetime.datetime
+
+
+class ComplexityResponse(Response):
+    estimates: list[ComplexityEstimate]
+    estimated_at: datetime.datetime
+
+
+class ReworkResponse(Response):
+    predictions: list[ReworkPrediction]
+    predicted_at: datetime.datetime
+
+
+class ModelResponse(BaseModel):
+    model: str
+    title: str
+    model_version: str
+    rung: str
+    model_uuid: UUID | None
+    version: int
+
+
+class ModelCollectionResponse(BaseModel):
+    client: str
+    models: list[ModelResponse]
+
+
+class HealthResponse(BaseModel):
+    """`journal_backlog`: answers whose log rows are not on the primary yet."""
+
+    status: Literal["healthy", "degraded", "unhealthy"]
+    replica: Literal["up", "away"]
+    primary: Literal["up", "away"]
+    journal_backlog: int
+    models: list[dict]
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict] | None = None

@@ -1,0 +1,4 @@
+-- One key.
+select *
+from ml.api_keys
+where key_id = %(key_id)s

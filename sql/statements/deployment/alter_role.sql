@@ -1,0 +1,2 @@
+-- What a role that is there already lacks.
+alter role {role} {attributes}

@@ -1,0 +1,2 @@
+-- Membership, not grants on tables: those would alter what the platform owns.
+grant {name} to {member}

@@ -1,0 +1,2 @@
+-- The tables that were published stay as they are.
+drop publication if exists {publication}

@@ -1,0 +1,2 @@
+-- Ours, with everything in it.
+drop schema if exists {schema} cascade

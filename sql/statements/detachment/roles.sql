@@ -1,0 +1,16 @@
+-- Our roles on this server, the owner last. One that another database still uses keeps what it has.
+select r.rolname::text as name, pg_has_role(r.oid, 'usage') as is_ours
+from pg_roles as r
+cross join (select oid from pg_database where datname = current_database()) as here
+where
+    r.rolname ~ '^foresight_(owner|app|clients|fleet|log_writer|reader|replication|client_[0-9]+)$'
+    and not exists (
+        select
+        from pg_shdepend as d
+        where
+            d.refclassid = 'pg_authid'::regclass
+            and d.refobjid = r.oid
+            and d.dbid <> here.oid
+            and not (d.dbid = 0 and d.classid = 'pg_database'::regclass and d.objid = here.oid)
+    )
+order by r.rolname = 'foresight_owner', r.rolname

@@ -1,0 +1,2 @@
+-- SQLite: one row.
+insert into rows (line) values (?)

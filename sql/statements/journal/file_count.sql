@@ -1,0 +1,3 @@
+-- SQLite: how many rows wait.
+select count(*)
+from rows

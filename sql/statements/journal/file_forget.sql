@@ -1,0 +1,3 @@
+-- SQLite: what has been sent.
+delete from rows
+where id <= ?

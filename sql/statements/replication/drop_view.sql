@@ -1,0 +1,2 @@
+-- Functions and views are applied again right after.
+drop view {view}

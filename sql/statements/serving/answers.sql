@@ -1,0 +1,7 @@
+-- What was just answered.
+select
+    entity_id,
+    value,
+    from_prior,
+    features::jsonb as features
+from outgoing

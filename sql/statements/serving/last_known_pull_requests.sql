@@ -1,0 +1,19 @@
+-- The newest enrichment of these pull requests, on the primary.
+select
+    pull_request_id as id,
+    asked.number,
+    %(repository)s::text as repository,
+    null::text as title,
+    null::timestamp as created,
+    value,
+    grade,
+    rung,
+    model_uuid,
+    prediction_uuid,
+    as_of,
+    predicted_at
+from unnest(%(numbers)s::integer[]) as asked (number)
+join ml.pull_request_predictions as kept on kept.key = %(repository)s::text || '#' || asked.number
+where
+    client_id = %(client_id)s::integer
+    and model = %(model)s

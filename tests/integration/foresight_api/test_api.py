@@ -1,0 +1,263 @@
+"""The prediction API on real databases: who may ask, what is answered, what is logged, and what without a database."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from foresight_api.app import create_app
+from foresight_api.service import Service
+from include.foresight import api_keys
+from include.foresight.database import PRIMARY, REPLICA, Databases
+from tests.support import demo_night, nights
+from tests.support.installation import Installation
+
+CLIENT, OTHER = 1, 2
+ROOT = "/api/ml"
+
+
+@pytest.fixture(scope="module")
+def world(new_pair: Callable[..., contextlib.AbstractContextManager[Installation]]) -> Iterator[Installation]:
+    with new_pair() as made:
+        demo_night.load(made)
+        with nights.warm(made) as databases:
+            for client in (CLIENT, OTHER):
+                assert not demo_night.live(databases, demo_night.SLUGS[client], "the night").errors
+        made.catch_up()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def databases(world: Installation) -> Databases:
+    return world.databases
+
+
+def key(world: Installation, *clients: int, **how: object) -> str:
+    with world.databases.primary() as primary:
+        made = api_keys.issue(primary, "test", clients, **how)
+    world.catch_up()
+    return made
+
+
+@pytest.fixture(scope="module")
+def places(world: Installation) -> dict[str, str]:
+    return {PRIMARY: world.app(PRIMARY), REPLICA: world.app(REPLICA)}
+
+
+@pytest.fixture(scope="module")
+def app(places: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
+    folder = tmp_path_factory.mktemp("journal")
+    made = create_app(lambda: Service.start(places.__getitem__, folder), prefixes=(ROOT,))
+    yield made
+    if made.state.service.service:
+        made.state.service.service.stop()
+
+
+@pytest.fixture(scope="module")
+def client(app: FastAPI, world: Installation) -> TestClient:
+    """A caller with a key for client 1."""
+    return TestClient(app, headers={"Authorization": f"Bearer {key(world, CLIENT)}"}, raise_server_exceptions=False)
+
+
+def keys(world: Installation, client: int, kind: str = "Story", count: int = 3) -> list[str]:
+    rows = world.rows(
+        world.primary,
+        "select i.key from issues as i join issuetypes as t on t.id = i.issuetype_id where i.client_id = %(client)s"
+        " and t.original_name = %(kind)s and i.active and length(i.summary) > 10 and i.key is not null"
+        " group by i.key having count(*) = 1 order by max(i.created) limit %(count)s",
+        {"client": client, "kind": kind, "count": count},
+    )
+    return [key for (key,) in rows]
+
+
+def test_points_of_issues(world: Installation, client: TestClient):
+    asked = keys(world, CLIENT)
+    answer = client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": [*asked, "NOT-1", asked[0]]})
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert sorted(one["key"] for one in body["estimates"]) == sorted(asked) and body["unknown"] == ["NOT-1"]
+    for one in body["estimates"]:
+        assert one["rung"] in ("boosted", "linear", "recent") and 0 < one["estimated_story_points"] < 30
+        assert one["estimation_confidence"] in ("low", "medium", "high") and one["summary"]
+    assert body["model_version"] == "issue_complexity_estimator_client_1_v1" and not body["last_known"]
+    again = client.post(f"{ROOT}/v1/estimate-complexity", json={"issue_keys": asked}).json()
+    estimates = {one["key"]: one["estimated_story_points"] for one in body["estimates"]}
+    assert {one["key"]: one["estimated_story_points"] for one in again["estimates"]} == estimates
+
+
+def test_dates_of_epics(world: Installation, client: TestClient):
+    asked = keys(world, CLIENT, "Epic")
+    body = client.post(f"{ROOT}/predict-trajectory", json={"epic_keys": asked}).json()
+    assert len(body["predictions"]) == len(asked)
+    for one in body["predictions"]:
+        assert one["predicted_lead_time_days"] >= one["current_lead_time_days"] > 0
+        assert one["predicted_completion_date"] > one["created"]
+    story = keys(world, CLIENT)[:1]
+    [one] = client.post(f"{ROOT}/predict-trajectory", json={"epic_keys": story}).json()["predictions"]
+    assert one["excluded"] and one["predicted_completion_date"] is None
+
+
+def test_risk_of_pull_requests(world: Installation, client: TestClient):
+    [(repository, number)] = world.rows(
+        world.primary,
+        "select r.full_name, max(p.number) from pull_requests as p join repositories as r on r.id = p.repository_id"
+        " where p.client_id = 1 and p.active group by r.full_name order by r.full_name limit 1",
+    )
+    answer = client.post(
+        f"{ROOT}/predict-rework",
+        json={"repository": repository, "pull_request_numbers": [number, 999_999], "explain": True},
+    )
+    body = answer.json()
+    assert answer.status_code == 200 and body["unknown"] == ["999999"]
+    [one] = body["predictions"]
+    assert 0 <= one["rework_probability"] <= 1 and one["risk_level"] in ("low", "medium", "high")
+    assert one["number"] == number and one["reasons"]
+
+
+def test_every_answer_is_logged_once(world: Installation, client: TestClient, app: FastAPI):
+    body = client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": keys(world, CLIENT, "Bug")}).json()
+    uuids = [one["prediction_uuid"] for one in body["estimates"]]
+    deadline = time.monotonic() + 10
+    rows: list[tuple] = []
+    while len(rows) < len(uuids) and time.monotonic() < deadline:
+        rows = world.rows(
+            world.primary,
+            "select source, client_id, prediction_value, input_features ? 'summary_length', model_name"
+            " from ml.prediction_log where prediction_uuid = any(%(uuids)s::uuid[])",
+            {"uuids": uuids},
+        )
+        time.sleep(0.1)
+    assert len(rows) == len(uuids) == len(set(uuids))
+    assert {(row[0], row[1], row[3]) for row in rows} == {("api", CLIENT, True)}
+    assert app.state.service.service.journal.backlog() == 0
+
+
+def test_a_stranger_sees_nothing(world: Installation, app: FastAPI):
+    for path, methods in {(route.path, tuple(route.methods)) for route in app.routes if hasattr(route, "methods")}:
+        for method in methods:
+            answer = TestClient(app).request(method, path, json={})
+            assert answer.status_code == 401, (method, path, answer.text)
+            assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "held", ["fsk_", "fsk_0123456789ab_wrong", "nonsense", "fsk_x_" + "a" * 500, "fsk_%27_or", "fsk__"]
+)
+def test_what_is_no_key_opens_nothing(app: FastAPI, held: str):
+    caller = TestClient(app, headers={"Authorization": f"Bearer {held}"})
+    answer = caller.get(f"{ROOT}/models")
+    assert answer.status_code == 401 and held not in answer.text
+
+
+def test_another_clients_rows_are_unknown(world: Installation, client: TestClient):
+    theirs = keys(world, OTHER)
+    body = client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": theirs}).json()
+    assert body["estimates"] == [] and body["unknown"] == theirs
+
+
+def test_a_key_acts_for_its_client_only(world: Installation, app: FastAPI, client: TestClient):
+    named = client.get(f"{ROOT}/models", params={"client": demo_night.SLUGS[OTHER]})
+    assert named.status_code == 403
+    both = TestClient(app, headers={"Authorization": f"Bearer {key(world, CLIENT, OTHER, any_of=True)}"})
+    assert both.get(f"{ROOT}/models").status_code == 403
+    assert both.get(f"{ROOT}/models", params={"client": demo_night.SLUGS[OTHER]}).json()["client"] == "obrien"
+    third = both.get(f"{ROOT}/models", params={"client": demo_night.SLUGS[3]})
+    nobody = both.get(f"{ROOT}/models", params={"client": "nobody"})
+    assert (third.status_code, nobody.status_code) == (403, 403)
+    assert third.json()["detail"].replace(demo_night.SLUGS[3], "nobody") == nobody.json()["detail"]
+
+
+def test_a_revoked_key_is_refused(world: Installation, app: FastAPI):
+    held = key(world, CLIENT)
+    caller = TestClient(app, headers={"Authorization": f"Bearer {held}"})
+    assert caller.get(f"{ROOT}/models").status_code == 200
+    with world.databases.primary() as primary:
+        renewed = api_keys.rotate(primary, api_keys.parse(held)[0])
+        api_keys.revoke(primary, api_keys.parse(held)[0])
+        assert {row["name"] for row in api_keys.listed(primary)} == {"test"}
+    world.catch_up()
+    deadline = time.monotonic() + 6
+    while caller.get(f"{ROOT}/models").status_code == 200 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert caller.get(f"{ROOT}/models").status_code == 401
+    assert TestClient(app, headers={"Authorization": f"Bearer {renewed}"}).get(f"{ROOT}/models").status_code == 200
+    stored = world.rows(world.primary, "select encode(digest, 'escape') || name || key_id from ml.api_keys")
+    assert not any(held.split("_", 2)[2] in text for (text,) in stored)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 422),
+        ({"issue_keys": []}, 422),
+        ({"issue_keys": ["A"] * 201}, 422),
+        ({"issue_keys": [1]}, 422),
+        ({"issue_keys": ["A\u0000"]}, 422),
+        ({"issue_keys": ["A"], "client_id": 2}, 422),
+        ({"issue_keys": ["'; drop table x; --", "%", "Ёж", "a" * 255]}, 200),
+        ({"issue_keys": ["A"], "client": "obrien"}, 403),
+    ],
+)
+def test_bodies(client: TestClient, body: dict, status: int):
+    answer = client.post(f"{ROOT}/estimate-complexity", json=body)
+    assert answer.status_code == status, answer.text
+    if status != 200:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == status
+
+
+def test_a_body_that_is_too_large(client: TestClient):
+    assert client.post(f"{ROOT}/estimate-complexity", content=b" " * 300_000).status_code == 413
+
+
+def test_a_promotion_is_seen_at_once(world: Installation, client: TestClient):
+    asked = keys(world, CLIENT)
+    before = client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": asked}).json()["estimates"]
+    with psycopg.connect(world.primary) as primary:
+        primary.execute(
+            "update ml.champions set rung = 'recent', model_uuid = null, pgml_model_id = null, feature_hash = null,"
+            " version = version + 1 where client_id = 1 and model = 'complexity'"
+        )
+    world.catch_up()
+    after = client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": asked}).json()["estimates"]
+    assert {one["rung"] for one in after} == {"recent"} and {one["model_uuid"] for one in after} == {None}
+    assert len(before) == len(after)
+
+
+def test_health(client: TestClient):
+    body = client.get(f"{ROOT}/health").json()
+    assert (body["replica"], body["primary"]) == ("up", "up")
+    assert {one["model"] for one in body["models"]} == {"complexity", "rework", "trajectory"}
+
+
+def test_no_model_yet(world: Installation, app: FastAPI):
+    caller = TestClient(app, headers={"Authorization": f"Bearer {key(world, 3)}"})
+    answer = caller.post(f"{ROOT}/estimate-complexity", json={"issue_keys": keys(world, 3)})
+    assert answer.status_code == 409 and "first night" in answer.json()["detail"]
+
+
+def test_without_the_replica_the_last_enrichment_answers(
+    world: Installation, places: dict[str, str], tmp_path: Path, client: TestClient
+):
+    """Last of all: the replica's address is wrong in a second app."""
+    gone = places | {REPLICA: places[PRIMARY].replace(places[PRIMARY].split("port=")[1].split()[0], "1")}
+    app = create_app(lambda: Service.start(gone.__getitem__, tmp_path), prefixes=(ROOT,))
+    caller = TestClient(app, headers=client.headers)
+    [(enriched,)] = world.rows(
+        world.primary, "select key from ml.issue_predictions where client_id = 1 and model = 'complexity' limit 1"
+    )
+    try:
+        answer = caller.post(f"{ROOT}/estimate-complexity", json={"issue_keys": [enriched, "NOT-1"]})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["last_known"] and answer.json()["unknown"] == ["NOT-1"]
+        nothing = caller.post(f"{ROOT}/estimate-complexity", json={"issue_keys": ["NOT-1"]})
+        assert nothing.status_code == 503 and nothing.headers["retry-after"] == "1"
+    finally:
+        app.state.service.service.stop()
