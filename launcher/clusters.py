@@ -123,12 +123,23 @@ class Cluster:
         """Start the server unless it runs, and wait until it answers."""
         if self.running:
             return
+        self._check_version()
         (self.data / "postmaster.pid").unlink(missing_ok=True)  # nobody works in this folder: the file is stale
         lines = [f"{name} = '{value}'" for name, value in {**COMMON, **self.settings, "port": str(self.port)}.items()]
         configuration = self.folder / "foresight.conf"
         configuration.write_text("\n".join(lines) + "\n")
         configuration.chmod(0o644)
         self._run("pg_ctl", "start", f"--pgdata={self.data}", f"--log={self.log}", "--wait", "--timeout=60", "--silent")
+
+    def _check_version(self) -> None:
+        """A server reads only what its own major version wrote."""
+        made_by, present = (self.data / "PG_VERSION").read_text().strip(), self.bin.parent.name
+        if present.isdigit() and made_by != present:
+            raise LauncherError(
+                f"the {self.name} cluster in {self.data} was made by PostgreSQL {made_by}, and here is only {present}: "
+                f"install postgresql-{made_by} and postgresql-plpython3-{made_by} again, or destroy the instance with "
+                f"./foresight clean --instance {self.folder.parent.name} --yes and start anew"
+            )
 
     def servers(self) -> list[psutil.Process]:
         """The server's processes, the postmaster first. They work in the data folder, so no stranger is among them."""
@@ -195,6 +206,15 @@ class Clusters:
             list(pool.map(Cluster.stop, [one for one in (self.primary, self.metadata) if one.name in names]))
 
 
+def binaries_for(data: Path, chosen: Path) -> Path:
+    """The programs of the major version that made the cluster, while they are installed beside the chosen ones."""
+    try:
+        own = chosen.parents[1] / (data / "PG_VERSION").read_text().strip() / "bin"
+    except FileNotFoundError:
+        return chosen
+    return own if (own / "postgres").exists() else chosen
+
+
 def of(instance: Instance) -> Clusters:
     """The clusters of an instance. Its ports must have been chosen."""
     owner, binaries = server_user(), postgres_bin()
@@ -206,7 +226,7 @@ def of(instance: Instance) -> Clusters:
             port=instance.ports.get(name, 0),
             password=instance.secrets["superuser"],
             owner=owner,
-            bin=binaries,
+            bin=binaries_for(instance.folder / name / "data", binaries),
             settings=SETTINGS[name],
             environment=server_environment(engine),
         )

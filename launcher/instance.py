@@ -32,7 +32,8 @@ def home() -> Path:
     value = os.environ.get("FORESIGHT_HOME")
     if not value:
         raise LauncherError("FORESIGHT_HOME is not set: start through ./foresight")
-    return Path(value)
+    # A process is known as ours by the folder that it works in, and that is told without symbolic links.
+    return Path(value).resolve()
 
 
 def engine_environment() -> Path:

@@ -12,5 +12,7 @@ where
             and d.refobjid = r.oid
             and d.dbid <> here.oid
             and not (d.dbid = 0 and d.classid = 'pg_database'::regclass and d.objid = here.oid)
+            -- From PostgreSQL 16 on also whoever has granted a membership; that is of our roles, and goes with them.
+            and not (d.dbid = 0 and d.classid = 'pg_auth_members'::regclass)
     )
 order by r.rolname = 'foresight_owner', r.rolname

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -77,7 +79,8 @@ def test_a_stale_pid_file_neither_stops_the_start_nor_kills_a_stranger(instance,
     setup.cluster_with_database(instance, "metadata")
     metadata = clusters.of(instance).metadata
     for process in metadata.servers():
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # children end by themselves when the postmaster is gone
+            process.kill()
     assert wait_until(lambda: not metadata.running, 10)
     pid_file = metadata.data / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
@@ -118,6 +121,14 @@ def test_an_initdb_that_fails_shows_what_it_said_and_can_be_tried_again(instance
     primary.create()
     primary.start()
     assert primary.running
+
+
+def test_a_cluster_of_a_postgresql_that_is_gone_says_what_to_do(instance):
+    primary = clusters.of(instance).primary
+    primary.create()
+    (primary.data / "PG_VERSION").write_text("9\n")
+    with pytest.raises(LauncherError, match=r"made by PostgreSQL 9, .* only \d+: install postgresql-9 and(.|\n)*clean"):
+        clusters.of(instance).primary.start()
 
 
 def test_a_port_that_a_stranger_holds_is_given_up(instance):

@@ -87,9 +87,8 @@ def test_a_child_that_hides_from_a_normal_user_is_stopped_too(leader_dies):
                     os.setgroups([])
                     os.setgid(user.gid)
                     os.setuid(user.uid)
-                code = (
-                    0 if _hidden_child_is_stopped(Service("thing", folder, folder, folder / "log"), leader_dies) else 2
-                )
+                service = Service("thing", folder, folder, folder / "log")
+                code = 0 if _hidden_child_is_stopped(service, leader_dies) else 2
             finally:
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
@@ -110,7 +109,10 @@ def _hidden_child_is_stopped(service: Service, leader_dies: bool) -> bool:
         leader.kill()
         wait_until(lambda: not lives(leader), 5)
     service.stop(patience=1)
-    return not lives(child)
+    stopped = not lives(child)
+    if not stopped:
+        child.kill()
+    return stopped
 
 
 def test_a_stale_pid_file_never_costs_a_stranger_its_life(service):

@@ -44,3 +44,16 @@ def test_a_home_that_the_servers_user_cannot_enter_is_found(tmp_path):
     assert unreachable_parent(closed / "instances", stranger) == closed
     closed.chmod(0o711)
     assert unreachable_parent(closed / "instances", stranger) is None
+
+
+def test_a_cluster_stays_with_the_postgresql_that_made_it_while_that_is_installed(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    chosen = tmp_path / "postgresql" / "17" / "bin"
+    assert clusters.binaries_for(data, chosen) == chosen  # not made yet
+    (data / "PG_VERSION").write_text("15\n")
+    assert clusters.binaries_for(data, chosen) == chosen  # its own is gone
+    own = tmp_path / "postgresql" / "15" / "bin"
+    own.mkdir(parents=True)
+    (own / "postgres").touch()
+    assert clusters.binaries_for(data, chosen) == own

@@ -49,6 +49,12 @@ def test_ports_lie_below_those_of_outgoing_connections():
     assert all(1024 < port < 32768 for port in chosen.values())
 
 
+def test_a_home_behind_a_symbolic_link_is_named_without_it(tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.setenv("FORESIGHT_HOME", str(tmp_path / "link" / "home"))
+    assert instances.home() == tmp_path.resolve() / "real" / "home"
+
+
 def test_the_state_is_readable_by_its_owner_only_and_comes_back_as_it_was(home):
     made = instances.load_or_create("demo", None)
     made.ports = {"primary": 21001}

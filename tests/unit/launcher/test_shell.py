@@ -109,6 +109,19 @@ def test_the_administrators_command_makes_no_cluster_of_the_distributions_own():
     assert command.endswith("postgresql-15 python3-venv'")
 
 
+def test_a_place_that_the_servers_user_cannot_enter_is_known_before_anything_is_installed(tmp_path):
+    closed = tmp_path.resolve() / "closed"
+    closed.mkdir(mode=0o700)
+    for parent in tmp_path.resolve().parents:  # pytest's own folders are closed to others
+        if not parent.stat().st_mode & 0o001:
+            closed = parent
+    assert ask("unreachable_parent", str(tmp_path / "closed" / "foresight")) == str(closed)
+
+
+def test_a_place_that_everybody_can_enter_is_taken():
+    assert ask("unreachable_parent", "/usr/lib/not there/foresight") == ""
+
+
 def test_the_script_is_valid_shell_and_executable():
     script = CHECKOUT / "foresight"
     assert script.stat().st_mode & 0o111
