@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shlex
 import signal
@@ -108,12 +109,71 @@ def run(
 def show_report(
     instance: InstanceName = None,
     json: Annotated[bool, typer.Option("--json", help="Last, one line of JSON with the totals.")] = False,
+    business: Annotated[
+        bool, typer.Option("--business", help="What the predictions would have changed, with the formulas.")
+    ] = False,
+    as_of: Annotated[
+        str | None, typer.Option(help="With --business: as it stood at this moment (UTC).", show_default=False)
+    ] = None,
 ) -> None:
     """The last nightly of every client."""
+    if business:
+        _show_business(instance, as_of, json)
+        return
     result = report.read(chosen(instance))
     report.show(result, console)
     if json:
         print(report.as_json(result), flush=True)
+
+
+def _show_business(instance: str | None, as_of: str | None, json: bool) -> None:
+    from include.foresight import business, runs
+    from include.foresight.errors import ForesightError
+    from launcher import connections
+
+    databases = connections.databases(instance)
+    try:
+        moment = runs.moment(as_of)
+        findings = [one for slug in business.clients_of(databases) for one in business.read(databases, slug, moment)]
+    except ForesightError as error:
+        raise LauncherError(str(error)) from error
+    report.show_business(findings, console)
+    if json:
+        print(report.business_as_json(findings), flush=True)
+
+
+@app.command()
+def rollback(
+    client: Annotated[str, typer.Argument(help="The client's key, as in the name of its DAG: nightly__<client>.")],
+    model: Annotated[str, typer.Argument(help="complexity, rework or trajectory.")],
+    to: Annotated[
+        int | None, typer.Option(metavar="VERSION", help="What served as this version.", show_default=False)
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "by hand",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would serve; change nothing.")] = False,
+    instance: InstanceName = None,
+) -> None:
+    """Let serve again what served a client before; once more goes further back.
+
+    Without an instance: on the servers of AIRFLOW_CONN_FORESIGHT_PRIMARY and _REPLICA, where these are set.
+    """
+    from include.foresight import promotion
+    from include.foresight.errors import ForesightError
+    from launcher import connections
+
+    try:
+        restored = promotion.rollback(
+            connections.databases(instance),
+            client,
+            model,
+            to_version=to,
+            actor=f"{getpass.getuser()} by ./foresight rollback",
+            reason=reason,
+            dry_run=dry_run,
+        )
+    except ForesightError as error:
+        raise LauncherError(str(error)) from error
+    console.print(restored.sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import psycopg
@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from rich.console import Console
 from rich.table import Table
 
+from include.foresight.business import Finding
 from launcher import clusters
 from launcher.errors import LauncherError
 from launcher.instance import Instance
@@ -183,3 +184,26 @@ def show(report: Report, console: Console) -> None:
 
 def as_json(report: Report) -> str:
     return json.dumps(totals(report))
+
+
+def show_business(findings: Sequence[Finding], console: Console) -> None:
+    """What the predictions would have changed: one line per client and figure, and each formula once."""
+    shown = Table(title="What the predictions would have changed", title_justify="left")
+    for heading in ("client", "figure", "served", "simple rung", "of"):
+        shown.add_column(heading, justify="left" if heading in ("client", "figure") else "right", overflow="fold")
+    before = None
+    for one in findings:
+        name = one.client if one.client != before else ""
+        shown.add_row(name, one.title, percent(one.value), percent(one.simple), f"{one.part:.3g} of {one.rows}")
+        before = one.client
+    console.print(shown)
+    for one in findings:
+        console.print(f"{one.client}: {one.title} = {one.formula}", markup=False, highlight=False, soft_wrap=True)
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"
+
+
+def business_as_json(findings: Sequence[Finding]) -> str:
+    return json.dumps({"business": [asdict(one) for one in findings]})

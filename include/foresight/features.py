@@ -11,7 +11,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from include.foresight import names
+from include.foresight import names, pgml
 from include.foresight.database import Transaction
 from include.foresight.errors import ForeignRows
 from include.foresight.model_specs import ModelSpec
@@ -43,6 +43,7 @@ class TrainingTable:
     feature_names: tuple[str, ...]
     rows_train: int
     rows_test: int
+    rows_censored: int
     rows_removed: dict[str, int]
     cut_at: datetime.datetime | None
     fingerprint: str
@@ -113,22 +114,32 @@ def build(tx: Transaction, spec: ModelSpec, client_id: int, as_of: datetime.date
             "another client; rows may be of one client only, so nothing was trained"
         )
     feature_names = columns(tx, table)
-    tx.run(
-        "features/order",
-        table=table,
-        view=view,
-        label=scale(spec).label,
-        features=listed(feature_names),
-    )
-    return TrainingTable(
+    made = TrainingTable(
         schema=schema,
         name=name,
         feature_names=feature_names,
         rows_train=described["rows_train"],
         rows_test=described["rows_test"],
+        rows_censored=described["rows_censored"],
         rows_removed=described["rows_removed"],
         cut_at=described["cut_at"],
         fingerprint=str(described["fingerprint"]),
+    )
+    order(tx, made, scale(spec).label, pgml.LABEL)
+    return made
+
+
+def order(tx: Transaction, table: TrainingTable, label: sql.Composable, name: str) -> None:
+    """Make the ordered view, or make it anew with the label as it is to be learned."""
+    view = sql.Identifier(table.schema, names.ordered_view(table.name))
+    tx.run("features/drop_view", view=view)
+    tx.run(
+        "features/order",
+        table=table.identifier,
+        view=view,
+        label=label,
+        name=name,
+        features=listed(table.feature_names),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -25,7 +25,8 @@ MEASURES = ("mae", "median_absolute_log_error", "auc")
 class ModelSpec:
     """`settings` are parameters of the feature SQL; `bounds` limit a metric (from below where more of it is better);
     `grades` name probabilities: each word holds below its limit, in rising order. `simple_name` says to people what the
-    simple rung is."""
+    simple rung is. `residual`: hyperparameters in addition, where the algorithm learns what the simple rung leaves;
+    empty: it never does. `accepted`: features that are known to grow after their moment, with no better source."""
 
     model: str
     title: str
@@ -44,6 +45,8 @@ class ModelSpec:
     target: str = "identity"
     fit_seconds: float = 600.0
     hyperparams: Mapping[str, Any] = field(default_factory=dict)
+    residual: Mapping[str, Any] = field(default_factory=dict)
+    accepted: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     bounds: Mapping[str, float] = field(default_factory=dict)
     grades: Mapping[str, float] = field(default_factory=dict)
@@ -60,6 +63,8 @@ class ModelSpec:
             raise self._wrong(
                 "min_train_rows and min_test_rows", "2 or more", (self.min_train_rows, self.min_test_rows)
             )
+        if self.residual and self.task != "regression":
+            raise self._wrong("residual", "absent unless the task is regression", dict(self.residual))
         if list(self.grades.values()) != sorted(self.grades.values()):
             raise self._wrong("grades", "limits in rising order", dict(self.grades))
 

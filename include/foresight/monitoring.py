@@ -66,7 +66,8 @@ def _health(primary: Session, replica: Session, run: Run, spec: ModelSpec, champ
             if row is None:
                 return Health(spec.model, HEALTHY, "the model is there; it has had nothing to answer yet")
             values = list(_features(row["input_features"], row["feature_names"]))
-            given = pgml.answer(tx, features.scale(spec), champion.pgml_model_id, values)
+            simple = row["input_features"].get("simple")
+            given = pgml.answer(tx, features.scale(spec), champion.pgml_model_id, values, simple)
     except psycopg.Error as error:
         if is_away(error):
             raise

@@ -23,8 +23,24 @@ from include.foresight.sql import statement
 # After this many seconds over its limit a fit that does not listen to a cancel is ended with its backend.
 GRACE = 10.0
 
-# PostgresML's own linear classification has no probabilities; scikit-learn's, behind this runtime, has.
+# PostgresML's own linear classification has no probabilities, and its own regression ends at two columns that say the
+# same; scikit-learn's, behind this runtime, do better.
 PYTHON = "python"
+IN_PYTHON = {("classification", "linear"), ("regression", "linear")}
+
+# The label's name in the relation tells for good how a model has learned it: as its spec says, or relative to the
+# simple rung, as a log of the ratio; and then which values its answers are taken to, where the label has few.
+LABEL, RELATIVE = "label", "log_ratio"
+LONGEST_NAME = 63
+
+
+def relative_name(steps: Sequence[float] = ()) -> str | None:
+    """The label's name: log_ratio, or log_ratio__0p5_1_2. None: no name is long enough for so many steps."""
+    if not steps:
+        return RELATIVE
+    name = f"{RELATIVE}__{'_'.join(f'{step:g}' for step in steps)}".replace(".", "p")
+    plain = all(0 <= step < 100_000 and float(f"{step:g}") == step for step in steps)
+    return name if plain and len(name) <= LONGEST_NAME else None
 
 
 @dataclass(frozen=True)
@@ -49,8 +65,9 @@ def train(
     test_rows: int,
     limit: float,
     session: Session,
+    label: str = LABEL,
 ) -> Trained:
-    """Train on the relation (label in column `label`, training rows first) in `session`, as the client.
+    """Train on the relation (training rows first) in `session`, as the client. `label`: the column that is learned.
 
     Raises FitTimedOut when it took longer than `limit` seconds, and what the server refused as psycopg.Error.
     """
@@ -61,7 +78,8 @@ def train(
         "algorithm": algorithm,
         "hyperparams": Jsonb(dict(hyperparams)),
         "test_size": float(test_rows),
-        "runtime": PYTHON if (task, algorithm) == ("classification", "linear") else None,
+        "label": label,
+        "runtime": PYTHON if (task, algorithm) in IN_PYTHON else None,
     }
     began = time.monotonic()
     with Watch(databases, conn_id, session, limit + GRACE) as watch:
@@ -92,6 +110,11 @@ class Scale:
         """The label of a training table as pgml learns it. Classes are whole numbers to PostgresML."""
         return sql.SQL("label::integer") if self.task == "classification" else LEARNED[self.target]
 
+    @staticmethod
+    def relative_label(share: float) -> sql.Composable:
+        """How far the label is from the simple rung's answer; a `share` under 1 makes a model more careful."""
+        return sql.SQL("{} * (ln(1 + label) - ln(1 + simple))").format(sql.Literal(share))
+
     @property
     def answers(self) -> sql.SQL:
         return sql.SQL("pgml.predict_proba" if self.task == "classification" else "pgml.predict_batch")
@@ -103,6 +126,8 @@ class Scale:
 
 
 LEARNED = {"identity": sql.SQL("label"), "log1p": sql.SQL("ln(1 + label)")}
+# No more than twentyfold: a row like none before must not get an answer like none before.
+RELATIVE_UNDONE = sql.SQL("greatest((1 + simple) * exp(greatest(least(answer, 3), -3)) - 1, 0)")
 UNDONE = {"identity": sql.SQL("answer"), "log1p": sql.SQL("greatest(exp(least(answer, 100)) - 1, 0)")}
 
 
@@ -110,9 +135,10 @@ def predictions(tx: Transaction, scale: Scale, model_id: int, rows: str, feature
     """The model's values, or probabilities of 1, for the rows of a relation in the order of its column `position`."""
     found = tx.all(
         "pgml/predictions",
-        {"model_id": model_id},
+        {"model_id": model_id, "relative": RELATIVE},
         answers=scale.answers,
         undone=scale.undone,
+        relative=RELATIVE_UNDONE,
         rows=rows,
         features=_listed(features),
     )
@@ -123,17 +149,26 @@ def answer_scored(tx: Transaction, scale: Scale, model_id: int, features: Sequen
     """Make the temporary table `answered` (entity_id, value) from the temporary table `scored`."""
     tx.run(
         "pgml/answer_scored",
-        {"model_id": model_id},
+        {"model_id": model_id, "relative": RELATIVE},
         answers=scale.answers,
         undone=scale.undone,
+        relative=RELATIVE_UNDONE,
         features=_listed(features),
     )
 
 
-def answer(tx: Transaction, scale: Scale, model_id: int, features: Sequence[float]) -> float:
-    """One row, one value."""
-    values = {"model_id": model_id, "features": [float(value) for value in features]}
-    return tx.one("pgml/answer", values, answers=scale.answers, undone=scale.undone)["value"]
+def answer(
+    tx: Transaction, scale: Scale, model_id: int, features: Sequence[float], simple: float | None = None
+) -> float:
+    """One row, one value. `simple`: the simple rung's answer, which a model that has learned relative to it needs."""
+    values = {
+        "model_id": model_id,
+        "features": [float(value) for value in features],
+        "simple": simple,
+        "relative": RELATIVE,
+    }
+    holes = {"answers": scale.answers, "undone": scale.undone, "relative": RELATIVE_UNDONE}
+    return tx.one("pgml/answer", values, **holes)["value"]
 
 
 def explain(tx: Transaction, model_id: int, features: Sequence[float]) -> list[dict[str, Any]]:
@@ -166,6 +201,11 @@ def exists(tx: Transaction, model_id: int, project: str) -> bool:
 def forget(tx: Transaction, projects: Sequence[str], keep: Sequence[int], newest: int) -> int:
     """Delete models of these projects but for `keep` and the newest few of each; how many."""
     return tx.run("pgml/forget", {"projects": list(projects), "keep": list(keep), "newest": newest}).rowcount
+
+
+def drop(tx: Transaction, model_ids: Sequence[int]) -> None:
+    """Delete models that are never to serve."""
+    tx.run("pgml/drop_models", {"ids": list(model_ids)})
 
 
 def version(tx: Transaction) -> str:

@@ -126,6 +126,7 @@ def tidy(primary: Session, replica: Session, client: Client, dag_run_id: str) ->
         broken = tx.run("preparation/interrupt_trainings", values).rowcount
         broken += tx.run("preparation/interrupt_runs", values).rowcount
         serving = champions.read(tx, client.client_id)
+        restorable = promotion.restorable(tx, client)
         recent = {row["run_id"] for row in tx.all("runs/recent", values | {"count": KEPT_RUNS})}
     if broken:
         log.warning("%s: %s rows of runs that were cut off are marked as interrupted", client.slug, broken)
@@ -139,7 +140,7 @@ def tidy(primary: Session, replica: Session, client: Client, dag_run_id: str) ->
                     view=sql.Identifier(names.client_schema(client.client_id), names.ordered_view(row["name"])),
                 )
     _mark_deployed(replica, client, serving)
-    _forget_models(replica, client, serving)
+    _forget_models(replica, client, serving, restorable)
 
 
 def _run_of_table(name: str) -> str | None:
@@ -159,10 +160,13 @@ def _mark_deployed(replica: Session, client: Client, serving: dict[str, champion
             promotion.deploy(replica, client.client_id, champion.pgml_model_id)
 
 
-def _forget_models(replica: Session, client: Client, serving: dict[str, champions.Champion]) -> None:
+def _forget_models(
+    replica: Session, client: Client, serving: dict[str, champions.Champion], restorable: list[int]
+) -> None:
     specs = model_specs.chosen(None, client.overrides)
     projects = [names.project(spec.project_name, client.client_id, spec.version) for spec in specs]
     keep = [champion.pgml_model_id for champion in serving.values() if champion.pgml_model_id is not None]
+    keep += restorable
     try:
         with replica.as_client(client.client_id) as tx:
             gone = pgml.forget(tx, projects, keep, KEPT_MODELS)

@@ -1,7 +1,10 @@
-"""Judge a run's new models and move what serves: one transaction on the primary, by compare-and-set.
+"""Judge a run's new models and move what serves, or go back: one transaction on the primary, by compare-and-set.
 
 The model is committed on the replica first and never changes. `pgml.deploy` comes after the promotion, for people who
 look at pgml.deployed_models, and decides nothing.
+
+The gate remembers its looks in ml.gate_verdicts: a row is new to the comparison with what serves until a look has seen
+its label, whichever champion it was compared with. After a rollback only rows count that became known since.
 """
 
 from __future__ import annotations
@@ -11,13 +14,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from include.foresight import champions, features, gates, names, pgml
+from include.foresight import champions, clients, features, gates, model_specs, names, pgml
 from include.foresight.champions import Champion
 from include.foresight.database import Databases, Session, Transaction, is_away, message
 from include.foresight.errors import ForesightError
@@ -30,8 +33,19 @@ from include.foresight.sql import statement
 log = logging.getLogger(__name__)
 
 
+# What `prepare` keeps to go back to, of each model.
+RESTORABLE = 3
+
+# Runs of the past that may promote: a replay lives through history on servers of its own.
+REPLAY = "replay"
+
+
 class ChampionMoved(ForesightError):
     """What serves was changed by somebody else between the judgement and the promotion: judge again."""
+
+
+class NothingToRestore(ForesightError):
+    """There is no such earlier champion, or its model cannot serve any more."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +66,10 @@ def gate(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Dec
             trainings = {row["model"]: row for row in tx.all("training/of_run", {"run_id": run.run_id})}
             judged = {row["model_uuid"] for row in tx.all("gates/of_run", {"run_id": run.run_id})}
             serving = champions.read(tx, client.client_id)
+            seen = {row["model"]: row for row in tx.all("gates/seen", {"client_id": client.client_id})}
             historic = tx.one("runs/is_historic", run.values)["historic"]
-        past = historic or run.request.as_of is not None
-        gate = _Gate(run, primary, replica, binding=not (run.request.dry_run or past))
+        past = historic or (run.request.as_of is not None and run.request.trigger != REPLAY)
+        gate = _Gate(run, primary, replica, seen, binding=not (run.request.dry_run or past))
         found = []
         for spec in specs:
             training = trainings.get(spec.model)
@@ -66,11 +81,13 @@ def gate(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Dec
 
 @dataclass
 class _Gate:
-    """`binding` false: judge, but leave what serves as it is (a dry run, or a run of the past)."""
+    """`seen`: by model, the moments `looked_until` and `decided_until` of the champions that were read. `binding`
+    false: judge, but leave what serves as it is (a dry run, or a run of the past)."""
 
     run: Run
     primary: Session
     replica: Session
+    seen: Mapping[str, Mapping[str, Any]]
     binding: bool
 
     @property
@@ -85,8 +102,9 @@ class _Gate:
         return Decision(spec.model, None, champion.rung if champion else None, training["reason"] or training["status"])
 
     def _judge(self, spec: ModelSpec, training: Mapping[str, Any], champion: Champion | None) -> Decision:
+        judged = self._answers(spec, training, champion)
         verdict = gates.judge(
-            spec, self._answers(spec, training, champion), served_by=champion.rung if champion else None
+            spec, judged, served_by=champion.rung if champion else None, models=len(model_specs.names())
         )
         target = None
         if self.binding and verdict.decision == gates.PROMOTE:
@@ -131,16 +149,23 @@ class _Gate:
         after = training["cut_at"]
         if asked:
             after = max(after, self._cut_of(asked) or after)
+        seen = self.seen.get(spec.model) or {"looked_until": None, "decided_until": None}
         with self.replica.as_client(self.client_id) as tx:
-            tx.define(statement("gates/judged_rows", table=table), {"after": after})
-            rows = tx.all("gates/labels")
+            tx.define(statement("gates/judged_rows", table=table), {"after": after} | dict(seen))
+            rows = tx.all("gates/labels", dict(seen))
             challenger = pgml.predictions(tx, scale, training["pgml_model_id"], "judged", feature_names)
             theirs = self._theirs(tx, scale, asked, feature_names) if asked else None
+        # Where a model ought to serve that cannot be asked, nothing has been compared with what answers instead.
+        first = seen["looked_until"] is None or (theirs is None and champion is not None and champion.rung != RECENT)
         return Judged(
             labels=[row["label"] for row in rows],
             simple=[row["simple"] for row in rows],
             challenger=challenger,
             champion=theirs,
+            slices=[row["slice"] for row in rows],
+            moments=[row["moment"] for row in rows],
+            new=None if first else [row["new"] for row in rows],
+            entities=[row["entity_id"] for row in rows],
         )
 
     def _theirs(
@@ -193,6 +218,9 @@ class _Gate:
                 "criteria": Jsonb(verdict.stated()),
                 "scores": Jsonb(verdict.scores),
                 "rows_judged": verdict.rows_judged,
+                # What changes nothing cannot promote luck either.
+                "looked": verdict.looked and self.binding,
+                "level": verdict.level,
                 "sentence": verdict.sentence + ("" if self.binding else " (Only looked at: nothing was changed.)"),
             },
         )
@@ -208,8 +236,12 @@ def move(
     verdict_id: Any,
     actor: str,
     reason: str,
+    *,
+    restores: int | None = None,
+    as_of: datetime.datetime | None = None,
 ) -> None:
     """Let `target` serve instead of `champion` (None: nothing served), in the caller's transaction, with a ledger row.
+    `restores`, `as_of`: of a rollback, the version gone back to and the data's moment up to which that was decided.
 
     Raises ChampionMoved when something else serves by now.
     """
@@ -230,8 +262,139 @@ def move(
             "verdict_id": verdict_id,
             "actor": actor,
             "reason": reason,
+            "restores": restores,
+            "as_of": as_of,
         },
     )
+
+
+@dataclass(frozen=True)
+class Restored:
+    """`version`: what the champion's version is now, or in a dry run would be; `restores`: the one gone back to."""
+
+    model: str
+    version: int
+    restores: int
+    rung: str
+    model_uuid: UUID | None
+    sentence: str
+
+
+def rollback(
+    databases: Databases,
+    slug: str,
+    model: str,
+    *,
+    actor: str,
+    reason: str,
+    to_version: int | None = None,
+    dry_run: bool = False,
+) -> Restored:
+    """Let serve again what served before, or what version `to_version` was; a second call without it goes further back.
+
+    It waits for no run: a gate that is judging meanwhile finds the champion moved. From then on the gate compares with
+    the model that was gone back to on rows alone that have become known since. Raises NothingToRestore, naming the
+    model, when that is gone from its replica or takes other features than today's.
+    """
+    spec = model_specs.read(model)
+    with databases.primary() as primary:
+        with primary.as_fleet() as fleet:
+            client = clients.read(fleet, slug)
+        values = {"client_id": client.client_id, "model": model}
+        with primary.as_client(client.client_id) as tx:
+            champion = champions.read(tx, client.client_id).get(model)
+            history = tx.all("promotion/history", values)
+            today = tx.one("promotion/newest_features", values)
+            as_of = tx.one("promotion/decided_now", values)["as_of"]
+        if champion is None:
+            raise NothingToRestore(f"client '{slug}': nothing serves '{model}' yet")
+        wanted = _wanted(slug, champion, history, to_version)
+        target = _restorable(databases, client, spec, wanted, today["feature_hash"] if today else None)
+        what = f"model {wanted['model_uuid']} ({wanted['rung']})" if wanted["model_uuid"] else spec.simple_name
+        restored = Restored(
+            model,
+            champion.version + 1,
+            wanted["served"],
+            wanted["rung"],
+            wanted["model_uuid"],
+            f"{slug}/{model}: {what} of version {wanted['served']} {'would serve' if dry_run else 'serves'} again, as "
+            f"version {champion.version + 1}, instead of that of version {champion.version}",
+        )
+        if dry_run:
+            return restored
+        with primary.as_client(client.client_id) as tx:
+            move(
+                tx,
+                client.client_id,
+                model,
+                champion,
+                target,
+                None,
+                actor,
+                reason,
+                restores=wanted["served"],
+                as_of=as_of or datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
+            )
+    log.info("%s, by %s: %s", restored.sentence, actor, reason)
+    if target["pgml_model_id"] is not None:
+        with databases.session(client.replica_conn_id) as replica:
+            deploy(replica, client.client_id, target["pgml_model_id"])
+    return restored
+
+
+def _wanted(
+    slug: str, champion: Champion, history: Sequence[Mapping[str, Any]], to_version: int | None
+) -> Mapping[str, Any]:
+    """The version to go back to: the newest before what serves that was another model."""
+    where = f"client '{slug}', model '{champion.model}'"
+    served = next((row["served"] for row in history if row["version"] == champion.version), champion.version)
+    for row in history:
+        if row["version"] >= champion.version or (to_version or row["version"]) != row["version"]:
+            continue
+        if (row["rung"], row["model_uuid"]) == (champion.rung, champion.model_uuid):
+            if to_version:
+                raise NothingToRestore(f"{where}: version {to_version} is what serves, as version {champion.version}")
+            continue
+        if to_version or row["version"] < served:
+            return row
+    if to_version:
+        raise NothingToRestore(f"{where}: there is no version {to_version} before {champion.version}, which serves")
+    raise NothingToRestore(f"{where}: nothing else has served before version {served}")
+
+
+def _restorable(
+    databases: Databases, client: clients.Client, spec: ModelSpec, wanted: Mapping[str, Any], today: str | None
+) -> dict[str, Any]:
+    """What `move` lets serve; raises NothingToRestore when it could not answer."""
+    target = {
+        "rung": wanted["rung"],
+        "model_uuid": wanted["model_uuid"],
+        "model_name": wanted["model_name"] or names.project(spec.project_name, client.client_id, spec.version),
+        "replica_conn_id": client.replica_conn_id,
+        "pgml_model_id": wanted["pgml_model_id"],
+        "feature_hash": wanted["feature_hash"],
+    }
+    if wanted["model_uuid"] is None:
+        return target
+    name = f"client '{client.slug}': model {wanted['model_uuid']} of '{spec.model}', version {wanted['version']},"
+    if wanted["replica_conn_id"] != client.replica_conn_id:
+        raise NothingToRestore(
+            f"{name} is on the replica '{wanted['replica_conn_id']}', and the client is on '{client.replica_conn_id}'"
+        )
+    if today is not None and wanted["feature_hash"] != today:
+        raise NothingToRestore(f"{name} was trained on other features than today's")
+    with databases.session(client.replica_conn_id) as replica, replica.as_client(client.client_id) as tx:
+        if not pgml.exists(tx, wanted["pgml_model_id"], wanted["model_name"]):
+            raise NothingToRestore(
+                f"{name} is gone from its replica '{client.replica_conn_id}' (it was {wanted['pgml_model_id']} there)"
+            )
+    return target
+
+
+def restorable(tx: Transaction, client: clients.Client) -> list[int]:
+    """pgml's ids of the models on the client's replica that may be gone back to."""
+    values = {"client_id": client.client_id, "replica_conn_id": client.replica_conn_id, "count": RESTORABLE}
+    return [row["pgml_model_id"] for row in tx.all("promotion/restorable", values)]
 
 
 def deploy(replica: Session, client_id: int, model_id: int) -> None:

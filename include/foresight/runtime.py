@@ -41,6 +41,7 @@ OWNER = "foresight"
 TAG = "foresight"
 SYNC_CLIENTS = "sync_clients"
 HEALTH = "health"
+ROLLBACK = "rollback"
 
 PHASES = ("prepare", "validate", "train", "gate", "enrich", "watch", "report")
 
@@ -253,6 +254,29 @@ def params() -> dict[str, Param]:
     }
 
 
+def rollback_params() -> dict[str, Param]:
+    """What a rollback has to be told. The empty defaults are refused by the run: Airflow 3.3.2 cannot tell of a failed
+    run of a DAG whose parameters have no valid default."""
+    return {
+        "client": Param(
+            "",
+            type="string",
+            pattern=r"^([a-z0-9][a-z0-9_]{0,62})?$",
+            title="Client",
+            description="The client's key, as at the end of its nightly DAG's name.",
+        ),
+        "model": Param("", type="string", enum=["", *model_names()], title="Model"),
+        "to_version": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="To version",
+            description="What served as this version of the ledger; empty: what served before.",
+        ),
+        "reason": Param("by hand", type="string", minLength=1, title="Reason", description="For the ledger."),
+    }
+
+
 def request(params: Mapping[str, Any], run_type: str) -> dict[str, Any]:
     """What the run asks of `prepare`. All models named is no wish: such a night may be skipped if nothing is new."""
     models = list(params["models"])
@@ -346,6 +370,27 @@ def task_states(dag_id: str, run_id: str, ti: Any) -> dict[str, str]:
 def sync_clients() -> list[str]:
     """The registry's clients, provisioned, into the snapshot."""
     return registry.sync(databases(), settings.registry_snapshot())
+
+
+def roll_back(params: Mapping[str, Any], dag_run: Any) -> dict[str, Any]:
+    """Let serve again what served before, in the name of who has triggered the run."""
+    from include.foresight import promotion
+
+    restored = promotion.rollback(
+        databases(),
+        params["client"],
+        params["model"],
+        to_version=params["to_version"],
+        actor=f"{getattr(dag_run, 'triggering_user_name', None) or 'somebody'} by the DAG {ROLLBACK}",
+        reason=params["reason"],
+    )
+    return {
+        "version": restored.version,
+        "restores": restored.restores,
+        "rung": restored.rung,
+        "model_uuid": str(restored.model_uuid) if restored.model_uuid else None,
+        "sentence": restored.sentence,
+    }
 
 
 def check_registry() -> None:
@@ -490,7 +535,7 @@ def run_failed(dag_id: str, run_id: str, reason: str) -> bool:
         return tell(
             alerts.nightly_failed(slug, run_id, reason, link=run_link(dag_id, run_id), **_reported(slug, run_id))
         )
-    if dag_id in (SYNC_CLIENTS, HEALTH):
+    if dag_id in (SYNC_CLIENTS, HEALTH, ROLLBACK):
         return tell(_fleet_failure(dag_id, run_id, reason))
     return False
 

@@ -9,20 +9,23 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from include.foresight import champions, features, names, pgml
+from include.foresight import champions, features, folds, leaks, names, pgml
 from include.foresight.database import Databases, Session, is_away, message
 from include.foresight.errors import ForesightError
 from include.foresight.features import TrainingTable
+from include.foresight.folds import Candidate
 from include.foresight.model_specs import ModelSpec
+from include.foresight.pgml import Trained
 from include.foresight.rungs import BOOSTED, LINEAR
 from include.foresight.runs import Run
+from include.foresight.sql import statement
 from include.foresight.version import code_version
 
 log = logging.getLogger(__name__)
@@ -53,8 +56,23 @@ def train(databases: Databases, run: Run, specs: Sequence[ModelSpec], blocked: M
 
 
 def ladder(spec: ModelSpec) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """The rungs that are trained, best first: name, algorithm, hyperparameters."""
+    """The rungs that are trained, best first unless earlier data say otherwise: name, algorithm, hyperparameters."""
     return [(BOOSTED, spec.algorithm, spec.hyperparams), (LINEAR, "linear", {})]
+
+
+def candidates(spec: ModelSpec, absolute: bool) -> list[Candidate]:
+    """The ways of learning that are compared. Of what the simple rung leaves every rung can learn; the specified
+    algorithm also learns the label itself. `absolute`: whether the engine's trees can learn from absolute errors."""
+    found = []
+    for rung, algorithm, hyperparams in ladder(spec):
+        if spec.residual:
+            more = dict(spec.residual) if algorithm == spec.algorithm else {}
+            if not absolute:
+                more.pop("objective", None)
+            found.append(Candidate(rung, algorithm, {**hyperparams, **more}, relative=True))
+        if not spec.residual or rung == BOOSTED:
+            found.append(Candidate(rung, algorithm, hyperparams))
+    return found
 
 
 @dataclass
@@ -137,7 +155,11 @@ class _Training:
             }
         if not self.run.request.force_retrain and self._unchanged(table, engine):
             return found | {"status": "unchanged", "reason": None}
-        return found | self._climb(table)
+        leaking = leaks.probe(self.primary, self.replica, self.run, spec, table)
+        if leaking:
+            evidence = {"leaks": [asdict(leak) for leak in leaking]}
+            return found | {"status": "blocked", "reason": leaks.reason(leaking), "metrics": evidence}
+        return found | self._climb(table, engine)
 
     def _unchanged(self, table: TrainingTable, engine: str) -> bool:
         """Whether the last judged training saw the same rows, and what it put into service is there."""
@@ -154,47 +176,104 @@ class _Training:
         with self.replica.as_client(self.client_id) as tx:
             return pgml.exists(tx, champion.pgml_model_id, champion.model_name)
 
-    def _climb(self, table: TrainingTable) -> dict[str, Any]:
-        """Go down the ladder until a rung can be trained."""
-        attempts: list[dict[str, Any]] = []
-        for rung, algorithm, hyperparams in ladder(self.spec):
-            began = time.monotonic()
-            attempt = {"rung": rung, "algorithm": algorithm, "hyperparams": dict(hyperparams)}
+    def _climb(self, table: TrainingTable, engine: str) -> dict[str, Any]:
+        """Train what did best on earlier data; what cannot be trained is followed by the next."""
+        comparison = folds.Comparison(
+            self.databases, self.run.client.replica_conn_id, self.client_id, self.project, self.spec, table
+        )
+        tried = comparison.run(lambda: self.replica, candidates(self.spec, pgml.is_ours(engine)))
+        compared = [one.stated(self.spec) for one in tried if one.folds or one.failed]
+        attempts = [self._attempt(one.candidate) | {"seconds": 0.0, "error": one.failed} for one in tried if one.failed]
+        for one in tried:
+            if one.failed:
+                continue
+            began, attempt = time.monotonic(), self._attempt(one.candidate)
             try:
-                trained = pgml.train(
-                    self.databases,
-                    self.run.client.replica_conn_id,
-                    self.client_id,
-                    session=self.replica,
-                    project=self.project,
-                    task=self.spec.task,
-                    relation=table.relation,
-                    algorithm=algorithm,
-                    hyperparams=hyperparams,
-                    test_rows=table.rows_test,
-                    limit=self.spec.fit_seconds,
-                )
+                trained = self._fit(table, one.candidate)
             except (ForesightError, psycopg.Error) as error:
                 if is_away(error):
                     raise
                 attempts.append(attempt | {"seconds": time.monotonic() - began, "error": message(error)})
                 log.warning(
-                    "%s/%s: %s could not be trained: %s", self.run.client.slug, self.spec.model, rung, message(error)
+                    "%s/%s: %s could not be trained: %s",
+                    self.run.client.slug,
+                    self.spec.model,
+                    one.candidate.rung,
+                    message(error),
                 )
                 continue
             attempts.append(attempt | {"seconds": trained.seconds, "pgml_model_id": trained.model_id})
             return {
                 "status": "trained",
-                "rung": rung,
+                "rung": one.candidate.rung,
                 "pgml_model_id": trained.model_id,
-                "metrics": trained.metrics,
+                "metrics": trained.metrics
+                | {
+                    "target": one.candidate.target(self.spec),
+                    "share": one.candidate.share,
+                    "steps": list(one.candidate.steps),
+                    "folds": one.folds,
+                    "spread": one.spread,
+                    "compared": compared,
+                    "leaks": [],
+                }
+                | self._censored(table, trained),
                 # One thread fits, so the time of the call is its processor time, the waiting for others apart.
                 "cpu_seconds": float(trained.metrics.get("fit_time") or 0)
-                + float(trained.metrics.get("score_time") or 0),
+                + float(trained.metrics.get("score_time") or 0)
+                + sum(other.seconds for other in tried),
                 "ladder": attempts,
             }
         reasons = "; ".join(f"{attempt['rung']}: {attempt['error']}" for attempt in attempts)
         return {"status": "failed", "reason": f"no rung could be trained: {reasons}", "ladder": attempts}
+
+    def _censored(self, table: TrainingTable, trained: Trained) -> dict[str, Any]:
+        """How the model does on what is not over yet. An entity that has outlived its prediction is an error of at
+        least the logarithm of their ratio; of one that has not, nothing is known yet, and it counts as none."""
+        if not table.rows_censored:
+            return {}
+        values = {"as_of": self.run.as_of, "cut_at": table.cut_at}
+        with self.replica.as_client(self.client_id) as tx:
+            tx.define(statement("training/censored_rows", table=table.identifier), values)
+            rows = tx.all("training/censored_answers")
+            answers = pgml.predictions(tx, features.scale(self.spec), trained.model_id, "censored", table.feature_names)
+        if not rows:
+            return {}
+        at_least = [row["at_least"] for row in rows]
+        simple = [row["simple"] for row in rows]
+        return {
+            "censored": {
+                "rows": len(rows),
+                "at_least": folds.at_least_off(at_least, answers),
+                "simple_at_least": folds.at_least_off(at_least, simple),
+            }
+        }
+
+    def _attempt(self, candidate: Candidate) -> dict[str, Any]:
+        return {
+            "rung": candidate.rung,
+            "algorithm": candidate.algorithm,
+            "hyperparams": dict(candidate.hyperparams),
+            "target": candidate.target(self.spec),
+        }
+
+    def _fit(self, table: TrainingTable, candidate: Candidate) -> Trained:
+        with self.replica.as_client(self.client_id) as tx:
+            features.order(tx, table, candidate.label(features.scale(self.spec)), candidate.name)
+        return pgml.train(
+            self.databases,
+            self.run.client.replica_conn_id,
+            self.client_id,
+            session=self.replica,
+            project=self.project,
+            task=self.spec.task,
+            relation=table.relation,
+            algorithm=candidate.algorithm,
+            hyperparams=candidate.hyperparams,
+            test_rows=table.rows_test,
+            limit=self.spec.fit_seconds,
+            label=candidate.name,
+        )
 
     def _open(self) -> dict[str, Any]:
         with self.primary.as_client(self.client_id) as tx:

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import store
 from .errors import BadData, NotSupported, PgmlError
-from .relation import array_values
+from .relation import array_values, has_null
 from .session import entry_point
 
 if TYPE_CHECKING:
@@ -133,9 +133,9 @@ def _row(model: store.Model, text: str, named: bool) -> np.ndarray:
 def _rows(model: store.Model, sent: bytes) -> np.ndarray:
     """rows x features from the bytes of an array."""
     _refuse_texts(model)
-    values = array_values(sent, np.float32)
-    if values is None:
+    if has_null(sent):
         raise _null(model)
+    values = array_values(sent, np.float32)
     if len(values) % model.width:
         raise PgmlError(
             f"model {model.id} takes {model.width} features per row, got {len(values)} values, which is no multiple"

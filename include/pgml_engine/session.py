@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from .cache import ModelCache
 from .errors import PgmlError
 
 STATEMENTS = Path(__file__).parent / "statements"
+# How often a fit looks whether it is to end, in seconds, however short its rounds are.
+LISTENS_EVERY = 0.05
 
 
 class Session:
@@ -20,6 +23,7 @@ class Session:
         self.plpy = plpy
         self.models = ModelCache()
         self._plans: dict[str, Any] = {}
+        self._listened = 0.0
         # PostgreSQL puts the name of a Python error's class before its message; this one makes it read "pgml: ...".
         self._sql_error = type("pgml", (plpy.Error,), {"__module__": "builtins"})
 
@@ -40,7 +44,10 @@ class Session:
 
     def cancel_point(self) -> None:
         """Let a cancel, a time-out or a lost client through. Without it a fit runs on to its last round."""
-        self.plpy.execute("select 1")
+        now = time.monotonic()
+        if now - self._listened > LISTENS_EVERY:
+            self._listened = now
+            self.plpy.execute("select 1")
 
     def sql_error(self, message: str, sqlstate: str, detail: str | None = None, hint: str | None = None) -> Exception:
         raised = self._sql_error(message)

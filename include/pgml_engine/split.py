@@ -67,16 +67,28 @@ def folds(ordered: np.ndarray, training: np.ndarray, count: int) -> list[tuple[n
 def _stratified_order(labels: np.ndarray, task: str) -> np.ndarray:
     """An order of which every tail has each stratum in its share: each row stands at its stratum's own quantile."""
     rows = len(labels)
-    by_label = np.argsort(labels, kind="stable")
     if task == "classification":
         strata = np.unique(labels, return_inverse=True)[1]
     else:
         strata = np.empty(rows, dtype=np.int64)
-        strata[by_label] = np.arange(rows) * LABEL_PARTS // rows
+        strata[_places(_ranked(labels))] = np.arange(rows) * LABEL_PARTS // rows
     sizes = np.bincount(strata)
     # Small numbers are sorted by their digits, in a tenth of the time.
     small = strata.astype(np.uint16) if len(sizes) < 2**16 else strata
     grouped = np.argsort(small, kind="stable")
     rank = np.empty(rows, dtype=np.int64)
     rank[grouped] = np.arange(rows) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return np.argsort((rank + 0.5) / sizes[strata], kind="stable")
+    return _places(((rank + 0.5) / sizes[strata] * 2**31).astype(np.int64))
+
+
+def _ranked(values: np.ndarray) -> np.ndarray:
+    """Whole numbers of 32 bits in the order of these reals."""
+    bits = (values.astype(np.float32) + np.float32(0)).view(np.int32)
+    return np.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
+
+
+def _places(keys: np.ndarray) -> np.ndarray:
+    """A stable argsort of whole numbers of 32 bits: with their places behind them a plain sort, ten times as fast."""
+    together = (keys.astype(np.int64) << 32) | np.arange(len(keys))
+    together.sort()
+    return together & 0xFFFFFFFF

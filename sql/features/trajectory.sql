@@ -10,7 +10,12 @@ asked as not materialized (
         %(prior)s::float8 as prior,
         %(window_months)s::integer as window_months,
         %(cap_days)s::float8 as cap_days,
-        %(recent_labels)s::integer as recent_labels
+        %(recent_labels)s::integer as recent_labels,
+        %(many_labels)s::integer as many_labels,
+        %(most_labels)s::integer as most_labels,
+        %(compared_labels)s::integer as compared_labels,
+        %(enough_labels)s::float8 as enough_labels,
+        %(prior_labels)s::float8 as prior_labels
 ),
 ages (days) as (
     values (0), (7), (14), (28), (56), (112), (168), (252)
@@ -49,8 +54,10 @@ epics as materialized (
 labels as materialized (
     select
         e.id,
+        e.created,
         e.lead,
-        e.completed as known_at
+        e.completed as known_at,
+        row_number() over (order by e.completed, e.id) as nth
     from epics as e
     cross join asked
     where
@@ -61,11 +68,78 @@ labels as materialized (
         and e.lead < asked.cap_days * 86400
         and e.completed < asked.as_of
 ),
+of_labels as materialized (
+    select
+        array_agg(lead order by nth) as leads,
+        array_agg(known_at order by nth) as times
+    from labels
+),
+-- The simple forecasts of a new epic: medians of the last few, of more, of most, by how many are known.
+forecasts as materialized (
+    select
+        ml.running_medians(of_labels.leads, asked.recent_labels) as recent,
+        ml.running_medians(of_labels.leads, asked.many_labels) as many,
+        ml.running_medians(of_labels.leads, asked.most_labels) as most
+    from of_labels
+    cross join asked
+),
+-- What each of them, made when the epic began, was off by when it was done: on the log scale, summed up.
+errors as (
+    select
+        off.nth,
+        off.lead,
+        off.known_at,
+        sum(off.recent) over in_order as of_recent,
+        sum(off.many) over in_order as of_many,
+        sum(off.most) over in_order as of_most
+    from (
+        select
+            l.nth,
+            l.lead,
+            l.known_at,
+            abs(ln(l.lead) - ln(coalesce(f.recent[begun.labels], asked.prior))) as recent,
+            abs(ln(l.lead) - ln(coalesce(f.many[begun.labels], asked.prior))) as many,
+            abs(ln(l.lead) - ln(coalesce(f.most[begun.labels], asked.prior))) as most
+        from labels as l
+        cross join asked
+        cross join of_labels
+        cross join forecasts as f
+        cross join lateral (
+            select width_bucket(l.created - interval '1 microsecond', of_labels.times) as labels
+            offset 0
+        ) as begun
+        -- Or the sort below would carry the arrays along with every row.
+        offset 0
+    ) as off
+    window in_order as (order by off.nth rows unbounded preceding)
+),
+compared as (
+    select
+        e.nth,
+        e.lead,
+        e.known_at,
+        e.of_recent - lag(e.of_recent, asked.compared_labels, 0::float8) over in_order as of_recent,
+        e.of_many - lag(e.of_many, asked.compared_labels, 0::float8) over in_order as of_many,
+        e.of_most - lag(e.of_most, asked.compared_labels, 0::float8) over in_order as of_most
+    from errors as e
+    cross join asked
+    window in_order as (order by e.nth)
+),
+-- `widths`: how many of the last labels have told most lately.
 of_client as materialized (
     select
-        array_agg(lead order by known_at, id) as leads,
-        array_agg(known_at order by known_at, id) as times
-    from labels
+        array_agg(c.lead order by c.nth) as leads,
+        array_agg(c.known_at order by c.nth) as times,
+        array_agg(
+            case
+                when c.of_most <= c.of_many and c.of_most <= c.of_recent then asked.most_labels
+                when c.of_many <= c.of_recent then asked.many_labels
+                else asked.recent_labels
+            end
+            order by c.nth
+        ) as widths
+    from compared as c
+    cross join asked
 ),
 -- Where an issue stood is read off its moves, in order. The completion that the platform computed is one more move: it
 -- changes nothing where the changelog has it, and stands in where there is no changelog.
@@ -191,10 +265,13 @@ judged as materialized (
             when e.created > asked.as_of then 'created later'
             when e.quarantined then 'quarantined'
             when asked.scoring then null
-            when e.completed > asked.as_of then 'still open'
+            -- Open now, or as it was then. Its rows have features and no label: how long it takes is only known to be
+            -- more than its age.
+            when e.completed > asked.as_of then null
             when e.status_to = 'Done' and e.completed is null then 'no completion date'
             when e.status_to = 'Discarded' then 'discarded'
-            when e.status_to = 'Done' is not true then 'still open'
+            when e.status_to = 'Done' is not true
+                then case when e.status_category in ('Done', 'Discarded') or e.completed is not null then 'unclear status' end
             when not e.lead > 0 then 'done before created'
             when not e.lead < asked.cap_days * 86400 then 'over the cap'
             when e.completed < asked.as_of - make_interval(months => asked.window_months)
@@ -246,24 +323,40 @@ rows as materialized (
     where
         not asked.scoring
         and j.excluded is null
+        and j.completed <= asked.as_of
         and j.created + make_interval(days => ages.days) < j.completed
+    union all
+    -- Epics that are still open: nothing is known of them but that they are.
+    select
+        j.*,
+        j.created + make_interval(days => ages.days)
+    from judged as j
+    cross join asked
+    cross join ages
+    where
+        not asked.scoring
+        and j.excluded is null
+        and (j.completed is null or j.completed > asked.as_of)
+        and j.created + make_interval(days => ages.days) < asked.as_of
 )
 select
     r.client_id,
     r.id as entity_id,
     r.moment,
-    case when not asked.scoring and r.excluded is null then r.completed end as known_at,
+    case when not asked.scoring and r.excluded is null and r.completed <= asked.as_of then r.completed end as known_at,
     case
-        when not asked.scoring and r.excluded is null then extract(epoch from r.completed - r.moment)::float8
+        when not asked.scoring and r.excluded is null and r.completed <= asked.as_of
+            then extract(epoch from r.completed - r.moment)::float8
     end as label,
-    left_over.remaining as simple,
+    simple.remaining as simple,
     known.labels as known_labels,
     r.project as slice,
     r.excluded,
     known.age / 86400 as age_days,
     ln(1 + known.age / 86400) as age_log,
-    ln(1 + recent.median) as recent_median,
-    ln(1 + left_over.remaining) as recent_remaining,
+    ln(1 + simple.remaining) as simple_level,
+    ln(1 + recent.median) - ln(1 + simple.remaining) as recent_level,
+    ln(1 + recent.most) - ln(1 + simple.remaining) as most_level,
     ln(1 + children.known) as children_known,
     ln(1 + children.done) as children_done,
     case when children.known > 0 then children.done / children.known else 0 end as share_done,
@@ -287,6 +380,7 @@ select
 from rows as r
 cross join asked
 cross join of_client
+cross join forecasts
 cross join client_events
 left join child_events on child_events.parent = r.external_id
 -- `offset 0` keeps the planner from computing anything for excluded rows.
@@ -327,31 +421,46 @@ left join lateral (
     offset 0
 ) as children on true
 left join lateral (
-    select coalesce(found.median, asked.prior) as median
-    from (
-        select percentile_cont(0.5) within group (order by one.lead) as median
-        from unnest(of_client.leads[known.labels - asked.recent_labels + 1:known.labels]) as one (lead)
-    ) as found
+    select
+        coalesce(forecasts.recent[known.labels], asked.prior) as median,
+        coalesce(forecasts.most[known.labels], asked.prior) as most,
+        coalesce(of_client.widths[known.labels], asked.recent_labels) as width
     where r.excluded is null
     offset 0
 ) as recent on true
--- What the last few that lived longer than this one still had before them; they are looked for among the last many.
+-- What the last ones that lived longer than this one still had before them; they are looked for among the last many.
 left join lateral (
     select coalesce(found.remaining, recent.median) as remaining
     from (
         select percentile_cont(0.5) within group (order by survivors.lead - known.age) as remaining
         from (
             select one.lead
-            from unnest(of_client.leads[known.labels - 10 * asked.recent_labels + 1:known.labels])
+            from unnest(of_client.leads[known.labels - asked.most_labels + 1:known.labels])
                 with ordinality as one (lead, nth)
             where one.lead > known.age
             order by one.nth desc
-            limit asked.recent_labels
+            limit recent.width
         ) as survivors
     ) as found
     where r.excluded is null
     offset 0
 ) as left_over on true
+-- The first few labels are drawn to the prior.
+left join lateral (
+    select
+        case
+            when known.labels = 0 then asked.prior
+            when known.labels >= asked.enough_labels then left_over.remaining
+            else
+                exp(
+                    (known.labels * ln(1 + left_over.remaining) + weight.prior * ln(1 + asked.prior))
+                    / (known.labels + weight.prior)
+                ) - 1
+        end as remaining
+    from (select asked.prior_labels * (1 - known.labels / asked.enough_labels) as prior) as weight
+    where r.excluded is null
+    offset 0
+) as simple on true
 left join lateral (
     select
         coalesce(length(r.summary), 0)::float8 as summary_length,

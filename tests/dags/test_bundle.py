@@ -19,11 +19,12 @@ PHASES = ["prepare", "validate", "train", "gate", "enrich", "watch", "report"]
 
 def test_the_whole_checkout_holds_these_dags_and_no_error(bag):
     assert bag.import_errors == {}
-    assert set(bag.dags) == NIGHTLIES | {"sync_clients", "health"}
+    assert set(bag.dags) == NIGHTLIES | {"sync_clients", "health", "rollback"}
     assert {dag.relative_fileloc for dag in bag.dags.values()} == {
         "dags/nightly.py",
         "dags/sync_clients.py",
         "dags/health.py",
+        "dags/rollback.py",
     }
 
 
@@ -69,7 +70,7 @@ def test_the_last_good_copy_stands_in_for_a_snapshot_that_cannot_be_read(load, s
 
 def test_a_client_that_goes_away_goes_away(load, snapshot):
     registry.write(snapshot, [registry.Entry("acme", 1, "Acme")])
-    assert set(load().dags) == {"nightly__acme", "sync_clients", "health"}
+    assert set(load().dags) == {"nightly__acme", "sync_clients", "health", "rollback"}
 
 
 def test_the_phases_are_one_chain(bag):
@@ -129,7 +130,7 @@ def test_house_rules_for_every_dag(bag):
             assert task.start_date is None
             assert datetime.timedelta(0) < task.execution_timeout < dag.dagrun_timeout
             assert isinstance(task.retry_policy, runtime.RetryWhatCanPass)
-            assert task.retries == {"sync_clients": 0, "health": 1}.get(dag.dag_id, 2)
+            assert task.retries == {"sync_clients": 0, "health": 1, "rollback": 0}.get(dag.dag_id, 2)
     assert {f"client:{name}" for name in ("acme", "tokyo")} == {
         tag for dag in bag.dags.values() for tag in dag.tags if tag.startswith("client:")
     }

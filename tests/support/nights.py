@@ -266,7 +266,10 @@ class Bench:
             )
 
     def serve(self, model: Model | None, **other: Any) -> Champion:
-        """Let this model serve, or without one the recent distribution; the champion."""
+        """Let this model serve, or without one the recent distribution, as if no look had seen a row yet; the
+        champion."""
+        with psycopg.connect(self.installed.primary) as connection:
+            connection.execute("update ml.gate_verdicts set looked = false where client_id = %s", [self.client_id])
         target = {
             "rung": LINEAR if model else RECENT,
             "model_uuid": model.model_uuid if model else None,

@@ -41,9 +41,9 @@ class Client:
 
     seed: int
     began: datetime.datetime
-    per_week: int = 40
+    per_week: int = 60
     noise: float = 0.3
-    drift: float = 0.04
+    drift: float = 0.03
 
     def __post_init__(self) -> None:
         self.chance = np.random.default_rng(self.seed)
@@ -51,7 +51,7 @@ class Client:
         self.of_topic = self.chance.normal(0, 0.55, len(TOPICS))
         self.of_verb = self.chance.normal(0, 0.45, len(VERBS))
         self.of_bug = self.chance.normal(0, 0.35, len(TOPICS))
-        self.together = self.chance.normal(0, 0.2, (len(TOPICS), len(VERBS)))
+        self.together = self.chance.normal(0, 0.1, (len(TOPICS), len(VERBS)))
         self.weeks = 0
 
     def week(self) -> list[Issue]:
@@ -59,7 +59,7 @@ class Client:
         start = self.began + datetime.timedelta(weeks=self.weeks)
         self.weeks += 1
         self.level += self.drift * self.chance.normal()
-        self.of_topic += 0.02 * self.chance.normal(size=len(TOPICS))
+        self.of_topic += 0.01 * self.chance.normal(size=len(TOPICS))
         seconds = np.sort(self.chance.integers(0, 7 * 86400 - 3600, self.per_week))
         return [self._issue(start + datetime.timedelta(seconds=int(second))) for second in seconds]
 

@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,9 @@ PARTS = frozenset(
     + ["sklearn._loss._loss.CyHalfGammaLoss"]
 )  # fmt: skip
 
+# The part of a file that says what the others are.
+SCHEMA = "schema.json"
+
 # How often a fit looks whether it is to end, in seconds.
 LISTENS_EVERY = 0.1
 
@@ -188,7 +192,7 @@ class ScikitLearn:
         cancel_point: Callable[[], None],
     ) -> bytes:
         model = self._fitted(settings, features, labels, classes, cancel_point)
-        return bytes(libraries.skops().dumps({"estimator": model, "classes": classes}))
+        return _canonical(libraries.skops().dumps({"estimator": model, "classes": classes}))
 
     def trial(
         self,
@@ -289,10 +293,39 @@ def _by_class(weights: dict[str, Any]) -> dict[int, Any]:
         raise PgmlError(f'hyperparameter "class_weight" must be by class number, got {json.dumps(weights)}') from None
 
 
+def _canonical(data: bytes) -> bytes:
+    """The same bytes for the same estimator: skops numbers parts by where they lie in memory, and dates its files."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        schema = json.loads(archive.read(SCHEMA))
+        contents = {name: archive.read(name) for name in archive.namelist() if name != SCHEMA}
+    numbers: dict[int, int] = {}
+    names: dict[str, str] = {}
+    for node in _nodes(schema):
+        if isinstance(node.get("__id__"), int):
+            node["__id__"] = numbers.setdefault(node["__id__"], len(numbers) + 1)
+        if isinstance(node.get("file"), str):
+            new = f"{len(names) + 1}{PurePosixPath(node['file']).suffix}"
+            node["file"] = names.setdefault(node["file"], new)
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for old, new in names.items():
+            archive.writestr(zipfile.ZipInfo(new), contents[old])
+        archive.writestr(zipfile.ZipInfo(SCHEMA), json.dumps(schema, indent=2))
+    return written.getvalue()
+
+
+def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every object in it, outer ones first."""
+    if isinstance(schema, dict):
+        yield schema
+    for value in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from _nodes(value)
+
+
 def _read(data: bytes, kind: str) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            schema = json.loads(archive.read("schema.json"))
+            schema = json.loads(archive.read(SCHEMA))
     except (zipfile.BadZipFile, KeyError, ValueError):
         raise BadData("the stored model is not a file of skops") from None
     trusted = set()

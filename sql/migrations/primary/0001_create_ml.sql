@@ -330,3 +330,14 @@ begin
     end loop;
 end
 $$;
+
+-- The gate over time (docs/gate.md). `looked`: the new model was compared with what serves, at this level of luck, so the
+-- rows known by then are not new to the next look.
+alter table ml.gate_verdicts
+add column looked boolean not null default false,
+add column level double precision;
+-- A rollback: the version whose model serves again, and the moment of the data up to which a person has decided.
+alter table ml.promotion_ledger
+add column restores bigint,
+add column as_of timestamp,
+add check ((restores is null) = (as_of is null));

@@ -2,6 +2,7 @@
 select
     count(*) filter (where part = 'train') as rows_train,
     count(*) filter (where part = 'test') as rows_test,
+    count(*) filter (where part = 'censored') as rows_censored,
     count(*) filter (where client_id is distinct from %(client_id)s) as foreign_rows,
     max(moment) filter (where part in ('train', 'between')) as cut_at,
     coalesce(sum(hashtextextended(built::text, 0)) filter (where part in ('train', 'test')), 0) as fingerprint,

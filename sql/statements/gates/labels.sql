@@ -1,7 +1,10 @@
--- What became of them, and what the simple rung said.
+-- What became of them, what the simple rung said, and which are new since the last look.
 select
     label,
     simple,
-    slice
+    slice,
+    moment,
+    entity_id,
+    known_at > coalesce(%(looked_until)s::timestamp, '-infinity') as new
 from judged
 order by position

@@ -1,6 +1,19 @@
 -- One judgement.
 insert into ml.gate_verdicts (
-    verdict_id, run_id, model_uuid, client_id, model, passed, decision, judged_version, criteria, scores, rows_judged, sentence
+    verdict_id,
+    run_id,
+    model_uuid,
+    client_id,
+    model,
+    passed,
+    decision,
+    judged_version,
+    criteria,
+    scores,
+    rows_judged,
+    sentence,
+    looked,
+    level
 )
 values (
     %(verdict_id)s,
@@ -14,5 +27,7 @@ values (
     %(criteria)s,
     %(scores)s,
     %(rows_judged)s,
-    %(sentence)s
+    %(sentence)s,
+    %(looked)s,
+    %(level)s
 )

@@ -1,8 +1,39 @@
--- One row of features, one answer: the last probability of a classification is that of class 1.
+-- One row of features, one answer: the last probability of a classification is that of class 1. The name of the label that
+-- the model has learned tells whether its answer is relative to the simple rung's.
 with
+learned as materialized (
+    select
+        starts_with(snapshots.y_column_name[1], %(relative)s::text) as relative,
+        -- log_ratio__0p5_1_2: the values that the label has.
+        string_to_array(
+            replace(substr(snapshots.y_column_name[1], length(%(relative)s::text) + 3), 'p', '.'), '_'
+        )::float8[] as steps
+    from pgml.models as models
+    join pgml.snapshots as snapshots on snapshots.id = models.snapshot_id
+    where models.id = %(model_id)s and starts_with(snapshots.y_column_name[1], %(relative)s::text)
+),
 answers as (
-    select given[cardinality(given)]::float8 as answer
+    select
+        %(simple)s::float8 as simple,
+        given[cardinality(given)]::float8 as answer
     from (select {answers}(%(model_id)s::bigint, %(features)s::real[]) as given) as called
+),
+undone as (
+    select
+        case
+            when (select relative from learned) then {relative}
+            else {undone}
+        end as value
+    from answers
 )
-select {undone} as value
-from answers
+select
+    coalesce(
+        (
+            select step
+            from unnest((select steps from learned)) as step
+            order by abs(ln(1 + step) - ln(1 + value)), step
+            limit 1
+        ),
+        value
+    ) as value
+from undone

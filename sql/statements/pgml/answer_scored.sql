@@ -1,4 +1,5 @@
--- The model's answers to the scored rows. Materialized, or the model would be asked once per row.
+-- The model's answers to the scored rows. Materialized, or the model would be asked once per row. The name of the label that
+-- the model has learned tells whether its answers are relative to the simple rung's.
 create temporary table answered on commit drop as
 with
 rows as (
@@ -7,6 +8,17 @@ rows as (
         *
     from scored
     where excluded is null
+),
+learned as materialized (
+    select
+        starts_with(snapshots.y_column_name[1], %(relative)s::text) as relative,
+        -- log_ratio__0p5_1_2: the values that the label has.
+        string_to_array(
+            replace(substr(snapshots.y_column_name[1], length(%(relative)s::text) + 3), 'p', '.'), '_'
+        )::float8[] as steps
+    from pgml.models as models
+    join pgml.snapshots as snapshots on snapshots.id = models.snapshot_id
+    where models.id = %(model_id)s and starts_with(snapshots.y_column_name[1], %(relative)s::text)
 ),
 answered as materialized (
     select {answers}(
@@ -23,11 +35,29 @@ counted as (
 answers as (
     select
         rows.entity_id,
+        rows.simple,
         counted.given[rows.position * counted.width]::float8 as answer
     from rows
     cross join counted
+),
+undone as (
+    select
+        entity_id,
+        case
+            when (select relative from learned) then {relative}
+            else {undone}
+        end as value
+    from answers
 )
 select
     entity_id,
-    {undone} as value
-from answers
+    coalesce(
+        (
+            select step
+            from unnest((select steps from learned)) as step
+            order by abs(ln(1 + step) - ln(1 + value)), step
+            limit 1
+        ),
+        value
+    ) as value
+from undone

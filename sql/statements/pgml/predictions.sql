@@ -1,24 +1,58 @@
 -- The answers to all rows of a relation at once, in the order of their position. Of two probabilities per row the second is
--- that of class 1; LightGBM gives that one alone. Materialized, or the model would be asked once per row.
+-- that of class 1; LightGBM gives that one alone. Materialized, or the model would be asked once per row. The name of the
+-- label that the model has learned tells whether its answers are relative to the simple rung's.
 with
+asked as materialized (
+    select
+        array_agg(array[{features}]::real[] order by position) as features,
+        array_agg(simple order by position) as simple,
+        count(*) as total
+    from {rows}
+),
+learned as materialized (
+    select
+        starts_with(snapshots.y_column_name[1], %(relative)s::text) as relative,
+        -- log_ratio__0p5_1_2: the values that the label has.
+        string_to_array(
+            replace(substr(snapshots.y_column_name[1], length(%(relative)s::text) + 3), 'p', '.'), '_'
+        )::float8[] as steps
+    from pgml.models as models
+    join pgml.snapshots as snapshots on snapshots.id = models.snapshot_id
+    where models.id = %(model_id)s and starts_with(snapshots.y_column_name[1], %(relative)s::text)
+),
 answered as materialized (
     select {answers}(
         %(model_id)s::bigint,
-        (select array_agg(array[{features}]::real[] order by position) from {rows})
+        (select features from asked)
     ) as given
 ),
-counted as (
-    select
-        given,
-        cardinality(given) / nullif((select count(*) from {rows}), 0) as width
-    from answered
-)
-select {undone} as value
-from counted
-cross join lateral (
+answers as (
     select
         number,
-        counted.given[number * counted.width]::float8 as answer
-    from generate_series(1, (select count(*) from {rows})) as number
-) as answers
+        asked.simple[number] as simple,
+        answered.given[number * (cardinality(answered.given) / asked.total)]::float8 as answer
+    from asked
+    cross join answered
+    cross join lateral generate_series(1, asked.total) as number
+),
+undone as (
+    select
+        number,
+        case
+            when (select relative from learned) then {relative}
+            else {undone}
+        end as value
+    from answers
+)
+select
+    coalesce(
+        (
+            select step
+            from unnest((select steps from learned)) as step
+            order by abs(ln(1 + step) - ln(1 + value)), step
+            limit 1
+        ),
+        value
+    ) as value
+from undone
 order by number

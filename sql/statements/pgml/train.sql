@@ -4,7 +4,7 @@ from pgml.train(
     project_name => %(project)s::text,
     task => %(task)s::text,
     relation_name => %(relation)s::text,
-    y_column_name => 'label',
+    y_column_name => %(label)s::text,
     algorithm => %(algorithm)s::pgml.algorithm,
     hyperparams => %(hyperparams)s::jsonb,
     test_size => %(test_size)s::real,

@@ -1,6 +1,17 @@
--- What served, what serves, why and by whom.
+-- What served, what serves, why and by whom. `restores`, `as_of`: of a rollback alone.
 insert into ml.promotion_ledger (
-    client_id, model, version, from_rung, from_model_uuid, to_rung, to_model_uuid, verdict_id, actor, reason
+    client_id,
+    model,
+    version,
+    from_rung,
+    from_model_uuid,
+    to_rung,
+    to_model_uuid,
+    verdict_id,
+    actor,
+    reason,
+    restores,
+    as_of
 )
 values (
     %(client_id)s,
@@ -12,5 +23,7 @@ values (
     %(to_model_uuid)s,
     %(verdict_id)s,
     %(actor)s,
-    %(reason)s
+    %(reason)s,
+    %(restores)s,
+    %(as_of)s
 )

@@ -72,7 +72,13 @@ def replica_like_dsn() -> Iterator[str]:
                 connection.execute(sql.SQL(CLIENT).format(**{key: sql.Identifier(one) for key, one in name.items()}))
             connection.execute("set local role foresight_owner")
             functions = CHECKOUT / "sql" / "functions" / "replica"
-            for path in sorted([*functions.glob("*_source_*.sql"), *functions.glob("*_hashed_terms.sql")]):
+            for path in sorted(
+                [
+                    *functions.glob("*_source_*.sql"),
+                    *functions.glob("*_hashed_terms.sql"),
+                    *functions.glob("*_running_medians.sql"),
+                ]
+            ):
                 connection.execute(path.read_bytes())
         yield dsn
     finally:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
+END = pd.Timestamp("2026-01-01")
 CUT = pd.Timestamp("2025-06-15 12:00")
 NOT_ASKED = ["known_at", "label"]
 
@@ -41,11 +42,13 @@ def test_rows_before_a_cut_do_not_change_when_what_came_later_is_forgotten(
     rows = training(model, 1)
     rows = rows[rows["excluded"].isna() & (rows["moment"] <= CUT)]
     labelled = rows[rows["known_at"] <= CUT]
-    unlabelled = rows[rows["known_at"] > CUT]
+    unlabelled = rows[rows["known_at"].isna() | (rows["known_at"] > CUT)]
     with as_client(1, superuser=True) as connection:
         in_script(connection, FORGET, cut=CUT.to_pydatetime())
         left = rows_of(connection, model, 1)
         left = left[left["excluded"].isna()]
+        censored, left = left[left["label"].isna()], left[left["label"].notna()]
+        assert (censored["moment"] <= END).all() and (model == "trajectory" or censored.empty)
         assert (left["moment"] <= CUT).all() and (left["known_at"] <= CUT).all()
         assert len(left) > 100
         pd.testing.assert_frame_equal(
@@ -71,12 +74,12 @@ def test_only_labels_known_before_the_moment_count(model, training, as_client, r
         # Windows only choose the rows to learn from; history reaches back to the first label.
         everything = rows_of(connection, model, 1, window_months=1200)
         earlier = rows_of(connection, model, 1, as_of=CUT.to_pydatetime())
-    everything = everything[everything["excluded"].isna()]
+    everything = everything[everything["excluded"].isna() & everything["label"].notna()]
     known_at = everything.groupby("entity_id")["known_at"].first()
     usable = rows[rows["excluded"].isna()]
     for row in usable.sample(50, random_state=5).itertuples(index=False):
         assert row.known_labels == (known_at < row.moment).sum()
-    earlier = earlier[earlier["excluded"].isna()]
+    earlier = earlier[earlier["excluded"].isna() & earlier["label"].notna()]
     both = earlier.merge(everything, on=["entity_id", "moment"], suffixes=("", "_later"))
     assert len(both) == len(earlier) > 100
     features = [name for name in usable.columns if name not in ("entity_id", "moment")]
@@ -88,7 +91,7 @@ def test_only_labels_known_before_the_moment_count(model, training, as_client, r
 
 def test_an_epic_is_asked_at_several_ages_before_it_is_done(training):
     rows = training("trajectory", 1)
-    rows = rows[rows["excluded"].isna()]
+    rows = rows[rows["excluded"].isna() & rows["label"].notna()]
     assert (rows["label"] > 0).all()
     assert (rows["known_at"] > rows["moment"]).all()
     ages = sorted(set(rows["age_days"]))
@@ -97,3 +100,23 @@ def test_an_epic_is_asked_at_several_ages_before_it_is_done(training):
         moments, left = list(epic["moment"]), [timedelta(seconds=label) for label in epic["label"]]
         assert [moment + rest for moment, rest in zip(moments, left, strict=True)] == list(epic["known_at"])
         assert [moment - moments[0] for moment in moments] == [timedelta(days=age) for age in epic["age_days"]]
+
+
+def test_an_epic_that_is_open_is_asked_at_its_ages_and_has_no_end(training, as_client, rows_of):
+    """Its rows are censored: features as of each age, and no label, for all that is known is that it takes longer."""
+    rows = training("trajectory", 1)
+    censored = rows[rows["excluded"].isna() & rows["label"].isna()]
+    assert len(censored) > 50 and censored["known_at"].isna().all() and (censored["moment"] < END).all()
+    with as_client(1) as connection:
+        scored = rows_of(connection, "trajectory", 1, scoring=True)
+    # Some have a day on which they were done and are open all the same: those are asked, and nothing is concluded.
+    unclear = set(rows[rows["excluded"] == "unclear status"]["entity_id"])
+    assert set(censored["entity_id"]) == set(scored[scored["excluded"].isna()]["entity_id"]) - unclear
+    done = rows[rows["label"].notna()]
+    assert not set(done["entity_id"]) & set(censored["entity_id"])
+    # As of an earlier moment those that are done by now were open, and are censored.
+    with as_client(1) as connection:
+        earlier = rows_of(connection, "trajectory", 1, as_of=CUT.to_pydatetime())
+    open_then = earlier[earlier["excluded"].isna() & earlier["label"].isna()]
+    assert set(open_then["entity_id"]) & set(done["entity_id"])
+    assert (open_then["moment"] < CUT).all()

@@ -137,7 +137,7 @@ def test_a_client_with_one_row_has_that_row(as_client, rows_of, in_script, state
 )
 def test_what_is_set_aside_is_neither_learned_from_nor_remembered(model, entity, training, as_client, rows_of):
     rows = training(model, 1)
-    usable = rows[rows["excluded"].isna()]
+    usable = rows[rows["excluded"].isna() & rows["label"].notna()]
     first = usable.sort_values("known_at").iloc[0]
     later = usable[usable["moment"] > first["known_at"]].iloc[-1]
     with as_client(1) as connection:

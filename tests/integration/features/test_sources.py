@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import random
+import statistics
 
 import pytest
 from psycopg import sql
@@ -109,3 +111,16 @@ def test_words_are_counted_in_buckets(text, words, buckets, as_client):
     with as_client(1) as connection:
         found = connection.execute("select ml.hashed_terms(%s, %s)", [text, buckets]).fetchone()
     assert found[0] == bucketed(words, buckets)
+
+
+@pytest.mark.parametrize("width", [None, 1, 2, 20, 1000])
+@pytest.mark.parametrize("many", [1, 2, 3, 200])
+@pytest.mark.parametrize("steps", [4, 10_000])
+def test_medians_of_what_has_come_so_far(width, many, steps, as_client):
+    chance = random.Random(f"{width} {many} {steps}")
+    values = [float(chance.randint(1, steps)) for _ in range(many)]
+    with as_client(1) as connection:
+        found = connection.execute("select ml.running_medians(%s, %s)", [values, width]).fetchone()[0]
+        assert connection.execute("select ml.running_medians(null, %s)", [width]).fetchone()[0] == []
+    expected = [statistics.median(values[: k + 1][-(width or many) :]) for k in range(many)]
+    assert found == pytest.approx(expected, rel=1e-15)

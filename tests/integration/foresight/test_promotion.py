@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import psycopg
 import pytest
 from psycopg import errors
 
-from include.foresight import champions, gates, pgml, preparation, promotion
+from include.foresight import champions, clients, gates, model_specs, pgml, preparation, promotion
 from include.foresight.champions import Champion
 from include.foresight.database import PRIMARY, REPLICA, Databases
-from include.foresight.errors import ClientBusy
+from include.foresight.errors import ClientBusy, UnknownClient, UnknownModel
 from include.foresight.promotion import ChampionMoved
 from include.foresight.runs import Request, Run
 from tests.support import nights
@@ -47,9 +48,9 @@ def judge(bench: Bench, run: Run) -> promotion.Decision:
 
 
 def verdict(bench: Bench, run: Run) -> tuple:
-    """(decision, passed, rows judged, scores, judged version, sentence)"""
+    """(decision, passed, rows judged, scores, judged version, sentence, looked, level)"""
     [row] = bench.rows(
-        "decision, passed, rows_judged, scores, judged_version, sentence",
+        "decision, passed, rows_judged, scores, judged_version, sentence, looked, level",
         "gate_verdicts",
         "and run_id = %(run_id)s",
         run_id=run.run_id,
@@ -142,7 +143,7 @@ def test_both_are_judged_on_the_same_rows_that_neither_has_seen(bench: Bench, mo
     run = bench.night()
     bench.trained(run, models["good"].model_id)
     judge(bench, run)
-    _, _, judged, scores, _, sentence = verdict(bench, run)
+    _, _, judged, scores, _, sentence, *_ = verdict(bench, run)
     rows = range(seen + 1, ROWS + 1)
     assert judged == len(rows) == 40
     labels = np.array([1 + n % 8 for n in rows])
@@ -202,18 +203,222 @@ def test_a_run_of_the_past_judges_and_changes_nothing(bench: Bench, models):
 def test_the_first_night_lets_the_recent_distribution_serve(installed: Installation, databases, client_ids):
     new = nights.bench(installed, databases, next(client_ids))
     looked = new.night(dry_run=True)
-    new.trained(looked, None, status="too_little_data", reason="3 rows to learn from")
+    new.trained(looked, None, training_table=None, status="too_little_data", reason="3 rows to learn from")
     assert judge(new, looked).served_by is None and new.champion() is None
     run = new.night()
-    new.trained(run, None, status="too_little_data", reason="3 rows to learn from")
+    new.trained(run, None, training_table=None, status="too_little_data", reason="3 rows to learn from")
     decision = judge(new, run)
     assert (decision.decision, decision.served_by, decision.sentence) == (None, "recent", "3 rows to learn from")
     assert new.champion() == Champion("complexity", 1, "recent", None, new.project, REPLICA, None, None)
     assert new.ledger() == [(1, None, None, "recent", None)]
     again = new.night()
-    new.trained(again, None, status="too_little_data", reason="4 rows to learn from")
+    new.trained(again, None, training_table=None, status="too_little_data", reason="4 rows to learn from")
     assert judge(new, again).served_by == "recent"
     assert new.ledger() == [(1, None, None, "recent", None)]
+
+
+def test_a_night_with_the_same_rows_is_no_further_look(bench: Bench, models):
+    before = bench.serve(models["fair"])
+    first, second, third = (bench.night() for _ in range(3))
+    bench.trained(first, models["fair"].model_id)
+    assert judge(bench, first).decision == "keep"
+    assert verdict(bench, first)[6:] == (True, pytest.approx(gates.LUCK / len(model_specs.names())))
+    # However good a model: it is compared when rows have come that no look has seen.
+    bench.trained(second, models["good"].model_id)
+    decision = judge(bench, second)
+    assert (decision.decision, bench.champion()) == ("keep", before)
+    assert "cannot be compared yet: 0 of these rows are new since the last comparison with what serves, and 8 are" in (
+        decision.sentence
+    )
+    assert verdict(bench, second)[6:] == (False, 0)
+    looked_at(bench, first, bench.moment(ROWS - 20))
+    bench.trained(third, models["good"].model_id)
+    assert judge(bench, third).decision == "promote"
+    assert verdict(bench, third)[6:] == (True, pytest.approx(gates.LUCK / len(model_specs.names()) * 20 / 80))
+
+
+def looked_at(bench: Bench, run: Run, as_of) -> None:
+    """As if this run had been of another moment."""
+    with psycopg.connect(bench.installed.primary) as connection:
+        connection.execute("update ml.nightly_runs set as_of = %s where run_id = %s", [as_of, run.run_id])
+
+
+def test_what_changes_nothing_is_no_look(bench: Bench, models):
+    bench.serve(models["fair"])
+    dry = bench.night(dry_run=True)
+    bench.trained(dry, models["fair"].model_id)
+    judge(bench, dry)
+    assert verdict(bench, dry)[6] is False
+    run = bench.night()
+    bench.trained(run, models["good"].model_id)
+    assert judge(bench, run).decision == "promote"
+
+
+def test_a_replay_of_the_past_may_promote(bench: Bench, models):
+    before = bench.serve(models["fair"])
+    run = replace(bench.night(), request=Request(as_of=AS_OF, trigger="replay"))
+    bench.trained(run, models["good"].model_id)
+    assert judge(bench, run).decision == "promote" and bench.champion().version == before.version + 1
+
+
+def rollback(bench: Bench, **options) -> promotion.Restored:
+    return promotion.rollback(
+        bench.databases, bench.slug, bench.spec.model, actor="a person", reason="epics are late", **options
+    )
+
+
+def test_a_rollback_goes_back_and_open_sessions_see_it_at_once(bench: Bench, models):
+    bench.serve(models["fair"])
+    run = bench.night()
+    uuid = bench.trained(run, models["good"].model_id)
+    judge(bench, run)
+    promoted = bench.champion()
+    assert promoted.model_uuid == uuid and bench.deployed() == models["good"].model_id
+    with bench.databases.primary() as primary, bench.installed.databases.session(REPLICA) as replica:
+        for session in (primary, replica):
+            bench.installed.catch_up()
+            with session.as_client(bench.client_id) as tx:
+                assert champions.read(tx, bench.client_id)[bench.spec.model] == promoted
+        looked = rollback(bench, dry_run=True)
+        assert (looked.restores, looked.model_uuid) == (promoted.version - 1, models["fair"].model_uuid)
+        assert "would serve again" in looked.sentence and bench.champion() == promoted
+
+        began = time.monotonic()
+        restored = rollback(bench)
+        for session in (primary, replica):
+            while True:
+                with session.as_client(bench.client_id) as tx:
+                    serving = champions.read(tx, bench.client_id)[bench.spec.model]
+                if serving != promoted:
+                    break
+                assert time.monotonic() < began + 5
+                time.sleep(0.005)
+            assert (serving.version, serving.model_uuid, serving.pgml_model_id) == (
+                promoted.version + 1,
+                models["fair"].model_uuid,
+                models["fair"].model_id,
+            )
+        assert time.monotonic() < began + 5
+    assert (restored.version, restored.restores) == (promoted.version + 1, promoted.version - 1)
+    assert bench.deployed() == models["fair"].model_id
+    assert bench.ledger()[-1] == (restored.version, "linear", uuid, "linear", models["fair"].model_uuid)
+    [row] = bench.rows(
+        "actor, reason, restores, verdict_id", "promotion_ledger", "and version = %(v)s", v=restored.version
+    )
+    assert row == ("a person", "epics are late", promoted.version - 1, None)
+    agree(bench)
+
+
+def test_what_was_rolled_back_does_not_return_by_the_same_rows(bench: Bench, models):
+    bench.serve(models["fair"])
+    run = bench.night()
+    bench.trained(run, models["good"].model_id)
+    assert judge(bench, run).decision == "promote"
+    rollback(bench)
+    before = bench.champion()
+    again = bench.night()
+    bench.trained(again, models["good"].model_id)
+    decision = judge(bench, again)
+    assert (decision.decision, bench.champion()) == ("keep", before)
+    assert "0 later rows, 20 are needed" in decision.sentence and verdict(bench, again)[6] is False
+    # Only what came since speaks for it: 30 rows, had the person decided so long ago.
+    with psycopg.connect(bench.installed.primary) as connection:
+        connection.execute("set session_replication_role = replica")  # past the ledger's trigger
+        connection.execute(
+            "update ml.promotion_ledger set as_of = %s where client_id = %s and version = %s",
+            [bench.moment(ROWS - 30), bench.client_id, before.version],
+        )
+    looked_at(bench, run, bench.moment(ROWS - 30))
+    later = bench.night()
+    bench.trained(later, models["good"].model_id)
+    assert judge(bench, later).decision == "promote"
+    assert verdict(bench, later)[2] == 30
+
+
+def test_rollbacks_go_further_back_each_time(bench: Bench, models):
+    bench.serve(None)
+    for name in ("poor", "fair", "good"):
+        bench.serve(models[name])
+    top = bench.champion().version
+    for steps, name in enumerate(("fair", "poor"), 1):
+        restored = rollback(bench)
+        assert (restored.restores, bench.champion().model_uuid) == (top - steps, models[name].model_uuid)
+    restored = rollback(bench)
+    assert (restored.rung, bench.champion().pgml_model_id) == ("recent", None)
+    assert f"{bench.spec.simple_name} of version" in restored.sentence
+    assert rollback(bench, to_version=top).model_uuid == models["good"].model_uuid
+    with pytest.raises(promotion.NothingToRestore, match=f"version {top} is what serves, as version"):
+        rollback(bench, to_version=top)
+    with pytest.raises(promotion.NothingToRestore, match="there is no version 99999 before"):
+        rollback(bench, to_version=99999)
+    agree(bench)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"pgml_model_id": 999_999_999}, "is gone from its replica 'foresight_replica' (it was 999999999 there)"),
+        ({"feature_hash": "of old features"}, "was trained on other features than today's"),
+        ({"replica_conn_id": "another"}, "is on the replica 'another', and the client is on 'foresight_replica'"),
+    ],
+    ids=["gone", "other features", "another replica"],
+)
+def test_a_rollback_to_a_model_that_cannot_answer_is_refused_by_name(bench: Bench, models, changed, said):
+    gone = bench.trained(bench.night(state="success"), models["fair"].model_id, **changed)
+    bench.serve(Model(gone, models["fair"].model_id))
+    before = bench.serve(models["good"])
+    bench.trained(bench.night(state="success"), models["good"].model_id)
+    with pytest.raises(promotion.NothingToRestore) as refused:
+        rollback(bench)
+    assert str(gone) in str(refused.value) and said in str(refused.value)
+    assert bench.champion() == before and bench.ledger()[-1][0] == before.version
+
+
+def test_a_rollback_needs_something_to_go_back_to(installed: Installation, databases, client_ids):
+    new = nights.bench(installed, databases, next(client_ids))
+    with pytest.raises(promotion.NothingToRestore, match=f"client '{new.slug}': nothing serves 'complexity' yet"):
+        rollback(new)
+    new.serve(None)
+    with pytest.raises(promotion.NothingToRestore, match="nothing else has served before version 1"):
+        rollback(new)
+    # What an empty form comes to.
+    for slug, model, error in (("", "complexity", UnknownClient), (new.slug, "", UnknownModel)):
+        with pytest.raises(error):
+            promotion.rollback(databases, slug, model, actor="a person", reason="a slip")
+
+
+def test_a_rollback_while_the_gate_judges_stands(bench: Bench, models):
+    bench.serve(models["poor"])
+    bench.serve(models["fair"])
+    run = bench.night()
+    bench.trained(run, models["good"].model_id)
+
+    def connect() -> psycopg.Connection:
+        connection = nights.Counted.connect(bench.installed.app(REPLICA))
+
+        def after() -> None:
+            if next(exchange) == 3:
+                rollback(bench)
+
+        connection.after = after
+        return connection
+
+    exchange = itertools.count(1)
+    judging = Databases(lambda conn_id: connect() if conn_id == REPLICA else bench.databases.connect(conn_id))
+    with pytest.raises(ChampionMoved):
+        promotion.gate(judging, run, [bench.spec])
+    assert bench.champion().model_uuid == models["poor"].model_uuid
+
+
+def test_champions_are_kept_to_go_back_to(bench: Bench, models):
+    for name in ("poor", "fair", "good", "fair"):
+        bench.serve(models[name])
+    with bench.databases.primary() as primary:
+        with primary.as_fleet() as fleet:
+            client = clients.read(fleet, bench.slug)
+        with primary.as_client(bench.client_id) as tx:
+            kept = promotion.restorable(tx, client)
+    assert {model.model_id for model in models.values()} >= set(kept) and len(kept) == promotion.RESTORABLE
 
 
 def interrupted(bench: Bench, by: Model | None) -> Databases:

@@ -44,11 +44,12 @@ def test_the_statements_compose_with_odd_names():
         "pgml/predictions",
         answers=Scale("regression", "identity").answers,
         undone=Scale("regression", "identity").undone,
+        relative=pgml.RELATIVE_UNDONE,
         rows='ro"ws',
         features=pgml._listed(['fea"ture', "b"]),
     ).as_string(None)
     assert 'array["fea""ture", "b"]::real[] order by position' in made
-    assert made.count('from "ro""ws"') == 3
+    assert made.count('from "ro""ws"') == 1
     assert "pgml.predict_batch(\n        %(model_id)s::bigint" in made
 
 

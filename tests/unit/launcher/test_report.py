@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 from rich.console import Console
 
+from include.foresight.business import Finding
 from launcher import report
 from launcher.report import Report
 
@@ -102,3 +104,17 @@ def test_the_reasons_are_told():
         "off: ml_predictions_enabled is false, so no prediction is written",
         "new: no nightly yet",
     ]
+
+
+def test_what_predictions_would_have_changed_is_told_with_its_formula():
+    found = [
+        Finding("acme", "trajectory", "epics later than their P85 date", 0.25, None, 2, 8, "late epics ÷ epics"),
+        Finding("acme", "rework", "rework caught in the riskiest 10 %", None, None, 0.0, 0, "caught ÷ all"),
+    ]
+    console = Console(record=True, width=120, file=io.StringIO())
+    report.show_business(found, console)
+    text = console.export_text()
+    assert "25.0%" in text and "2 of 8" in text and "0 of 0" in text
+    assert "acme: epics later than their P85 date = late epics ÷ epics" in text
+    [first, second] = json.loads(report.business_as_json(found))["business"]
+    assert (first["value"], first["rows"], second["value"]) == (0.25, 8, None)

@@ -1,0 +1,2 @@
+-- A fold that has done its work.
+drop view if exists {view}

@@ -1,0 +1,6 @@
+-- What became of them, and what the simple rung said.
+select
+    label,
+    simple
+from of_fold
+order by position

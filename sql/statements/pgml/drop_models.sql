@@ -1,0 +1,3 @@
+-- Models that were only there to be compared. Their files go along.
+delete from pgml.models
+where id = any(%(ids)s::bigint[])
