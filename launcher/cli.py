@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from launcher import airflow, clusters, engine, keys, nightly, processes, report, serve, setup
+from launcher import airflow, bench, clusters, engine, keys, nightly, processes, report, serve, setup
 from launcher import instance as instances
 from launcher.errors import LauncherError
 from launcher.instance import Instance
@@ -30,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Machine-learning models for every client, trained inside PostgreSQL, every night.",
 )
+app.add_typer(bench.app, name="bench")
 # What is not a terminal has no width: a file or a pipe takes lines as long as the table needs them.
 WIDTH = None if sys.stdout.isatty() else 200
 console = Console(width=WIDTH)
@@ -440,21 +441,6 @@ def _tell_left(result, folder: Path | None) -> None:
                     _say(f"  -- {one.step.what}: for {one.step.needs}")
         else:
             print(script, flush=True)
-
-
-@app.command()
-def bench(what: Annotated[str, typer.Argument(help="`engine`: our pgml beside the bare libraries.")]) -> None:
-    """Measure, on this machine: a table, and last one line of JSON.
-
-    On a throw-away server; takes minutes, and wants a machine that does nothing else.
-    """
-    if what != "engine":
-        raise LauncherError(f"there is no benchmark '{what}': the one there is is `engine`")
-    from benchmarks import engine as engine_benchmark
-
-    measured = engine_benchmark.run(_say)
-    console.print(engine_benchmark.table(measured))
-    print(engine_benchmark.as_json(measured), flush=True)
 
 
 @app.command("install-pgml")
