@@ -229,15 +229,7 @@ class Predictor:
         """By entity id. Rows that were asked for lately, and have not changed, are not computed again."""
 
         def key(entity: Mapping[str, Any]) -> tuple:
-            # What serves is part of it, so a promotion is a miss; so is the client: an id alone is another's as well.
-            return (
-                client.client_id,
-                spec.model,
-                champion.version,
-                champion.model_uuid,
-                entity["id"],
-                entity["version"],
-            )
+            return cache_key(client, spec, champion, entity)
 
         with self._lock:
             scored = {one["id"]: self._scored[key(one)] for one in entities if key(one) in self._scored}
@@ -317,6 +309,11 @@ class Predictor:
                 }
             )
         return rows
+
+
+def cache_key(client: Client, spec: ModelSpec, champion: Champion, entity: Mapping[str, Any]) -> tuple:
+    """What serves is part of it, so a promotion is a miss; so is the client: an id alone is another's as well."""
+    return (client.client_id, spec.model, champion.version, champion.model_uuid, entity["id"], entity["version"])
 
 
 @dataclass(frozen=True)
