@@ -263,6 +263,15 @@ def make_login(world: World, tenant: Tenant, side: str) -> None:
         )
 
 
+def remove_logins(world: World) -> None:
+    for tenant in world.tenants:
+        for side in (PRIMARY, REPLICA):
+            with psycopg.connect(world.place(side)) as connection:
+                name = sql.Identifier(login_name(tenant))
+                connection.execute(sql.SQL("drop owned by {}").format(name))
+                connection.execute(sql.SQL("drop role {}").format(name))
+
+
 def insert(connection: psycopg.Connection, schema: str, table: str, row: dict[str, Any]) -> None:
     connection.execute(
         sql.SQL("insert into {} ({}) overriding system value values ({})").format(

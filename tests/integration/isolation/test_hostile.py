@@ -1,0 +1,87 @@
+"""One client attacks another, through SQL and through the API; each layer and policy is taken away to see it missed."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from foresight_api.app import create_app
+from foresight_api.service import Service
+from include.foresight.database import PRIMARY, REPLICA
+from tests.support import hostile, hostile_world
+from tests.support.hostile import Findings
+from tests.support.hostile_mutants import database_mutants, layer_mutants
+from tests.support.hostile_world import World
+from tests.support.installation import Installation
+
+SEED = 5
+pytestmark = pytest.mark.own_engine
+
+
+@pytest.fixture(scope="module")
+def world(new_pair: Callable[..., contextlib.AbstractContextManager[Installation]]) -> Iterator[World]:
+    with new_pair() as installed:
+        installed.install()
+        made = hostile_world.make(installed, SEED)
+        yield made
+        hostile_world.remove_logins(made)
+
+
+@pytest.fixture(scope="module")
+def api(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple]:
+    folder: Path = tmp_path_factory.mktemp("journal")
+    app = create_app(lambda: Service.start(world.installed.app, folder), prefixes=("/api/ml",))
+    caller = TestClient(app, raise_server_exceptions=False)
+
+    def ask(method: str, path: str, key: str | None, extra: dict | None = None, **request):
+        headers = ({"Authorization": f"Bearer {key}"} if key else {}) | (extra or {})
+        return caller.request(method, path, headers=headers, **request)
+
+    yield app, ask
+    app.state.service.service.stop()
+
+
+@pytest.mark.parametrize("side", [PRIMARY, REPLICA])
+def test_sql_of_a_client_finds_nothing_of_another(world: World, side: str):
+    found = Findings()
+    for attacker in world.tenants[:2]:
+        hostile.sql_attacks(world, found, attacker, side)
+    assert found.leaks == [] and found.calls > 100
+
+
+def test_the_api_tells_nothing_of_another(world: World, api: tuple):
+    app, ask = api
+    found = Findings()
+    for attacker in world.tenants[:2]:
+        hostile.api_attacks(world, found, ask, hostile.routes_of(app), attacker, random.Random(SEED))
+    assert found.leaks == [] and len(found.shapes) >= 40
+
+
+def test_the_attacks_that_are_answered_are_answered_with_a_models_words(world: World, api: tuple):
+    """Without this a world in which nothing works would have no leaks either."""
+    _, ask = api
+    for tenant in world.tenants[:2]:
+        key = world.keys[tenant.client_id]
+        answer = ask("POST", "/api/ml/estimate-complexity", key, json={"issue_keys": list(hostile_world.SHARED)}).json()
+        assert {one["rung"] for one in answer["estimates"]} == {"linear"}, answer
+        assert all(tenant.word in one["summary"] for one in answer["estimates"])
+
+
+def test_a_sample_of_mutants_is_found(world: World, api: tuple):
+    """Each is found by the attacks on what it opens; the benchmark takes them all."""
+    mutants = database_mutants(world)
+    chosen = random.Random(SEED).sample(mutants, 12)
+    assert [one.name for one in chosen if not one.found(world)] == []
+    found = Findings()
+    hostile.sql_attacks(world, found, world.tenants[0], REPLICA, only={"ml.clients", "public.issues", "pgml.models"})
+    assert found.leaks == []
+
+
+def test_each_layer_is_missed(world: World, api: tuple):
+    app, ask = api
+    assert [name for name, seen in layer_mutants(world, app, ask) if not seen] == []

@@ -1,0 +1,315 @@
+"""Attacks of one client on another: through SQL as a login of one client's role, and through the API's own answers.
+
+Nothing here lists tables, functions or routes: each is found where it is, so what is made tomorrow is attacked tomorrow.
+An attack is counted by its shape: endpoint, attack, identity and target.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import errors, sql
+
+from include.foresight.database import PRIMARY, REPLICA
+from tests.support import hostile_world
+from tests.support.hostile_world import MODELS, REPOSITORY, SHARED, Tenant, World
+
+# Whether such a row exists can be asked, as in PostgresML: names of projects and their owners are unique in a database.
+TELLS_EXISTENCE = {"projects", "snapshots", "project_owners", "snapshot_owners"}
+RELATIONS = """
+select n.nspname::text, c.relname::text, c.relkind::text
+from pg_class as c
+join pg_namespace as n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p', 'v', 'm', 'S', 'f') and n.nspname !~ '^pg_(toast|temp)' and n.nspname <> 'information_schema'
+order by 1, 2
+"""
+FUNCTIONS = """
+select p.oid::regprocedure::text, n.nspname::text, p.proname::text,
+    array(select format_type(t, null) from unnest(p.proargtypes) as t)
+from pg_proc as p
+join pg_namespace as n on n.oid = p.pronamespace
+where n.nspname in ('ml', 'pgml', 'public') and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype
+order by 1
+"""
+LARGE = "pg_largeobject"
+
+
+@dataclass
+class Findings:
+    """What was tried, by shape, and what came of it that must not."""
+
+    calls: int = 0
+    shapes: set[tuple[str, str, str, str]] = field(default_factory=set)
+    leaks: list[str] = field(default_factory=list)
+
+    def tried(self, endpoint: str, attack: str, identity: str, target: str) -> None:
+        self.calls += 1
+        self.shapes.add((endpoint, attack, identity, target))
+
+    def leak(self, what: str) -> None:
+        self.leaks.append(what)
+
+
+def scan(found: Findings, where: str, said: Any, victims: Iterable[Tenant], *, with_ids: bool = True) -> None:
+    """Whether an answer or a text has a mark of somebody else's."""
+    text = said if isinstance(said, str) else json.dumps(said, default=str)
+    for victim in victims:
+        mark = victim.marks(with_ids=with_ids).search(text)
+        if mark:
+            found.leak(f"{where}: {mark.group()!r} of {victim.slug}")
+
+
+def refused(connection: psycopg.Connection, query: sql.Composable, values: Any = None) -> tuple[list, int, Exception | None]:
+    """Rows, number of rows and error of a statement that is undone in any case."""
+    try:
+        with connection.transaction(force_rollback=True):
+            cursor = connection.execute(query, values)
+            return (cursor.fetchall() if cursor.description else []), cursor.rowcount, None
+    except psycopg.Error as error:
+        return [], 0, error
+
+
+def sql_attacks(world: World, found: Findings, attacker: Tenant, side: str, only: set[str] | None = None) -> None:
+    """Everything that a login of one client can try on one database. `only`: schema.relation or function to try."""
+    victim = world.other(attacker)
+    identity = "login of one client"
+    with world.login(attacker, side) as connection, psycopg.connect(world.place(side)) as superuser:
+        connection.execute(sql.SQL("set role {}").format(sql.Identifier(attacker.role)))
+        for schema, name, kind in superuser.execute(RELATIONS).fetchall():
+            if only is not None and f"{schema}.{name}" not in only:
+                continue
+            endpoint = f"{side}.{'client schema' if schema.startswith('ml_client_') else schema}"
+            victims = [victim] if schema == "pgml" else [one for one in world.tenants if one is not attacker]
+            target = sql.Identifier(schema, name)
+            rows, _, error = refused(connection, sql.SQL("select t::text from {} as t").format(target))
+            found.tried(endpoint, f"read {kind}", identity, "foreign rows")
+            where = f"{side}: select from {schema}.{name} as {attacker.slug}"
+            scan(found, where, [rows, str(error)], victims, with_ids=not schema.startswith("pg_"))
+            if kind in "rpvf" and not schema.startswith("pg_"):
+                leaky(found, connection, target, where, victims)
+            if kind in "rp" and not schema.startswith("pg_"):
+                writes(world, found, connection, superuser, attacker, victim, (schema, name), endpoint)
+        functions(world, found, connection, superuser, attacker, victim, side, only)
+        if only is None:
+            roles(world, found, connection, attacker, side)
+
+
+def leaky(found: Findings, connection: psycopg.Connection, target: sql.Identifier, where: str, victims: list) -> None:
+    """A condition that is evaluated before the policy would say what it sees in its error."""
+    query = sql.SQL("select from {} as t where cast(left(t::text, 400) as integer) > 0").format(target)
+    _, _, error = refused(connection, query)
+    found.tried(where.split(":")[0], "leaky condition", "login of one client", "foreign rows")
+    scan(found, f"{where} (leaky)", str(error), victims)
+
+
+def writes(world, found, connection, superuser, attacker, victim, relation, endpoint) -> None:
+    schema, name = relation
+    target, identity = sql.Identifier(schema, name), "login of one client"
+    own = hostile_world.owned_rows(superuser, schema, name, attacker)
+    statements = [("delete", sql.SQL("delete from {}").format(target))]
+    columns = superuser.execute(
+        "select attname::text, has_column_privilege(%(role)s, attrelid, attname, 'insert'),"
+        " has_column_privilege(%(role)s, attrelid, attname, 'update'), attidentity = 'a',"
+        " exists (select from pg_index where indrelid = attrelid and indisunique and attnum = any(indkey))"
+        " from pg_attribute where attrelid = format('%%I.%%I', %(schema)s::text, %(name)s::text)::regclass"
+        " and attnum > 0 and not attisdropped",
+        {"role": attacker.role, "schema": schema, "name": name},
+    ).fetchall()
+    for column in [one[0] for one in columns if one[2] and not one[4]][:1]:
+        # A constant and no condition: no policy for reading has a say in it.
+        at = sql.Identifier(column)
+        constant = superuser.execute(sql.SQL("select {}::text from {} limit 1").format(at, target)).fetchone()
+        query = sql.SQL("update {} set {} = {}").format(target, at, sql.Literal(constant[0] if constant else None))
+        statements.append(("update", query))
+    for attack, query in statements:
+        _, count, _ = refused(connection, query)
+        found.tried(endpoint, attack, identity, "foreign rows")
+        if count > own:
+            found.leak(f"{endpoint}: {attack} of {schema}.{name} as {attacker.slug} reached {count} rows, {own} are its own")
+    marks = victim.marks()
+    stored = superuser.execute(sql.SQL("select row_to_json(t)::text from {} as t").format(target)).fetchall()
+    foreign = [row for (row,) in stored if marks.search(row)][:1]
+    if not foreign:
+        return
+    given = [one[0] for one in columns if one[1] and not one[3]]
+    if not given:
+        given = [one[0] for one in columns if not one[3]]
+    listed = sql.SQL(", ").join(map(sql.Identifier, given))
+    query = sql.SQL("insert into {} ({}) select {} from json_populate_record(null::{}, {}::json)").format(
+        target, listed, listed, target, sql.Literal(foreign[0])
+    )
+    _, _, error = refused(connection, query)
+    found.tried(endpoint, "insert", identity, "a foreign row")
+    if schema == "pgml" and name in TELLS_EXISTENCE:
+        return
+    if not isinstance(error, errors.InsufficientPrivilege | errors.RaiseException):
+        found.leak(f"{endpoint}: a row of {victim.slug} could be put into {schema}.{name} by {attacker.slug}: {error}")
+
+
+def functions(world, found, connection, superuser, attacker, victim, side, only) -> None:
+    """Every function, with the victim's names and ids."""
+    for signature, schema, name, kinds in superuser.execute(FUNCTIONS).fetchall():
+        if only is not None and f"{schema}.{name}" not in only:
+            continue
+        for model in MODELS[: 1 if name not in ("predict", "explain") else 2]:
+            model_id = world.models[victim.client_id, model]
+            project = superuser.execute(
+                "select name from pgml.projects where id = (select project_id from pgml.models where id = %s)", [model_id]
+            ).fetchone()[0] if side == REPLICA else victim.word
+            arguments = [argument(kind, model_id if schema == "pgml" else victim.client_id, project) for kind in kinds]
+            if name == "train":
+                arguments = arguments[:1]
+            query = sql.SQL("select t::text from {}({}) as t").format(
+                sql.Identifier(schema, name), sql.SQL(", ").join(arguments)
+            )
+            rows, _, error = refused(connection, query)
+            found.tried(f"{side}.{schema} functions", "call", "login of one client", "foreign ids and names")
+            where = f"{side}: {signature} as {attacker.slug}"
+            if schema == "pgml" and kinds and kinds[0] in ("bigint", "text") and named(name) and rows:
+                found.leak(f"{where} answered for {victim.slug}: {rows[:1]}")
+            # What was asked with is said again in the refusal.
+            said = str([rows, str(error)]).replace(str(model_id), "").replace(project, "").replace(str(victim.client_id), "")
+            scan(found, where, said, [victim])
+
+
+def named(name: str) -> bool:
+    return name.lstrip("_").startswith(("predict", "explain", "deploy", "drop", "share", "metrics", "train"))
+
+
+def argument(kind: str, number: int, name: str) -> sql.Composable:
+    if kind in ("bigint", "integer"):
+        return sql.SQL("{}::" + kind).format(number)
+    if kind in ("text", "name"):
+        return sql.SQL("{}::" + kind).format(name)
+    if kind == "bytea":
+        return sql.SQL("{}::bytea").format(b"\0" * 8)
+    if kind.endswith("[]"):
+        return sql.SQL("{}::" + kind).format("{t}" if kind == "boolean[]" else "{1}")
+    if kind == "anyelement":
+        return sql.SQL("row(1)")
+    if kind == "boolean":
+        return sql.SQL("true")
+    return sql.SQL("null::" + kind)
+
+
+def roles(world: World, found: Findings, connection: psycopg.Connection, attacker: Tenant, side: str) -> None:
+    """Other roles, and objects that shadow ours."""
+    victim = world.other(attacker)
+    for role in (victim.role, "foresight_owner", "foresight_fleet", "foresight_reader", "foresight_log_writer", "postgres"):
+        for how in ("set role", "set session authorization"):
+            _, _, error = refused(connection, sql.SQL(how + " {}").format(sql.Identifier(role)))
+            found.tried(f"{side}.roles", how, "login of one client", "another role")
+            if error is None:
+                found.leak(f"{side}: {how} {role} as {attacker.slug}")
+    for schema in ("ml", "public", "pgml", victim.schema):
+        for made in ("function {}.client_of_role(x integer) returns integer language sql as 'select 1'", "table {}.quarantine_2 ()"):
+            _, _, error = refused(connection, sql.SQL("create " + made).format(sql.Identifier(schema)))
+            found.tried(f"{side}.schemas", "create", "login of one client", "what shadows ours")
+            if error is None:
+                found.leak(f"{side}: {attacker.slug} could create in schema {schema}")
+    # A temporary function or view of the same name must not decide for a policy.
+    with connection.transaction(force_rollback=True):
+        connection.execute("create function pg_temp.client_of_role() returns integer language sql as 'select %s'" % victim.client_id)
+        connection.execute("set local search_path = pg_temp, ml, public, pg_catalog")
+        rows = connection.execute("select t::text from ml.clients as t").fetchall()
+    found.tried(f"{side}.schemas", "shadow a function", "login of one client", "the policies")
+    scan(found, f"{side}: shadowed function as {attacker.slug}", rows, [victim])
+
+
+Ask = Callable[..., Any]
+INJECTIONS = ("' or '1'='1", "'; set role foresight_owner; --", "%' or true --", "$$;reset role;$$", "{client_id}", "%s", "\\'; --")
+
+
+def api_attacks(world: World, found: Findings, ask: Ask, routes: list[tuple[str, str]], attacker: Tenant, chance: random.Random) -> None:
+    """`ask(method, path, key, **request)` gives an answer of httpx; `routes`: method and path of each."""
+    victim = world.other(attacker)
+    victims = [one for one in world.tenants if one is not attacker]
+    key = world.keys[attacker.client_id]
+
+    def tell(attack: str, method: str, path: str, answer: Any, asked: Any) -> None:
+        found.tried(f"{method} {path}", attack, "a client's key", "another client")
+        said = answer.text
+        for text in sorted(texts(asked), key=len, reverse=True):
+            said = said.replace(json.dumps(text)[1:-1], "").replace(text, "")
+        scan(found, f"{attack}: {method} {path} as {attacker.slug}", said, victims)
+        if answer.status_code >= 500:
+            found.leak(f"{attack}: {method} {path} failed with {answer.status_code}")
+        if answer.status_code == 200:
+            values(found, f"{attack}: {method} {path} as {attacker.slug}", answer, attacker)
+
+    for method, path in routes:
+        stranger = ask(method, path, None, json={})
+        found.tried(f"{method} {path}", "no key", "a stranger", "any client")
+        if stranger.status_code not in (401, 403):
+            found.leak(f"{method} {path} answers a stranger with {stranger.status_code}")
+        guessed = ask(method, path, f"fsk_{key.split('_')[1]}_{chance.getrandbits(128):x}", json={})
+        found.tried(f"{method} {path}", "guessed key", "a stranger", "any client")
+        if guessed.status_code != 401:
+            found.leak(f"{method} {path} takes a guessed key: {guessed.status_code}")
+        if method == "GET":
+            asked: dict[str, Any] = {"client": victim.slug}
+            tell("foreign client", method, path, ask(method, path, key, params=asked), asked)
+            asked = {"client": chance.choice(INJECTIONS)}
+            tell("injection", method, path, ask(method, path, key, params=asked), asked)
+            headers = {"X-Client": victim.slug, "X-Forwarded-User": victim.slug, "Cookie": f"_token={victim.slug}"}
+            tell("foreign headers", method, path, ask(method, path, key, extra=headers), headers)
+        if method == "POST":
+            for attack, body in bodies(path, attacker, victim, chance):
+                tell(attack, method, path, ask(method, path, key, json=body), body)
+
+
+def bodies(path: str, attacker: Tenant, victim: Tenant, chance: random.Random) -> list[tuple[str, dict]]:
+    theirs, mine = chance.sample(victim.keys(), 3), chance.sample(attacker.keys(), 2)
+    injected = [f"{chance.choice(theirs)}{text}" for text in INJECTIONS]
+    number = victim.client_id + chance.randrange(30)
+
+    def body(keys: list[str], repository: str = REPOSITORY, numbers: list[int] | None = None) -> dict:
+        if path.endswith("predict-rework"):
+            return {"repository": repository, "pull_request_numbers": numbers or [1, number]}
+        return {"epic_keys" if path.endswith("trajectory") else "issue_keys": keys}
+
+    return [
+        ("foreign keys", body(theirs, numbers=[number])),
+        ("mixed keys", body([*mine, *theirs], numbers=[1, number])),
+        ("shared keys", body([*SHARED, "EPIC-1"], numbers=[1, 2])),
+        ("injection", body(injected, chance.choice(INJECTIONS))),
+        ("foreign client", body(mine) | {"client": victim.slug}),
+        ("client id", body(mine) | {"client_id": victim.client_id}),
+        ("explained", body([*mine, *theirs]) | {"explain": True}),
+    ]
+
+
+def texts(asked: Any) -> set[str]:
+    if isinstance(asked, dict):
+        return {text for one in asked.values() for text in texts(one)}
+    if isinstance(asked, list):
+        return {text for one in asked for text in texts(one)}
+    return {str(asked)}
+
+
+def values(found: Findings, where: str, answer: Any, attacker: Tenant) -> None:
+    """A client's model says what its points are; another's would say something far off."""
+    if answer.headers["content-type"] != "application/json":
+        return
+    for one in answer.json().get("estimates", ()):
+        value = one["estimated_story_points"]
+        if value is not None and not attacker.points / 3 < value < attacker.points * 3 + 2:
+            found.leak(f"{where}: {value} points are another client's answer")
+        if one["current_story_points"] not in (None, attacker.points):
+            found.leak(f"{where}: {one['current_story_points']} points are another client's")
+
+
+def routes_of(app: Any) -> list[tuple[str, str]]:
+    return sorted({(method, route.path) for route in app.routes for method in getattr(route, "methods", None) or ()})
+
+
+def everything(world: World, found: Findings, ask: Ask, routes: list[tuple[str, str]], chance: random.Random) -> None:
+    for attacker in world.tenants[:2]:
+        for side in (PRIMARY, REPLICA):
+            sql_attacks(world, found, attacker, side)
+        api_attacks(world, found, ask, routes, attacker, chance)
