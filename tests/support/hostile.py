@@ -161,7 +161,9 @@ def functions(world, found, connection, superuser, attacker, victim, side, only)
             project = superuser.execute(
                 "select name from pgml.projects where id = (select project_id from pgml.models where id = %s)", [model_id]
             ).fetchone()[0] if side == REPLICA else victim.word
-            arguments = [argument(kind, model_id if schema == "pgml" else victim.client_id, project) for kind in kinds]
+            # A number beside a text or a list is a size, not an id.
+            number = model_id if schema == "pgml" else victim.client_id if kinds[:1] == ["integer"] else 8
+            arguments = [argument(kind, number, project) for kind in kinds]
             if name == "train":
                 arguments = arguments[:1]
             query = sql.SQL("select t::text from {}({}) as t").format(

@@ -287,13 +287,13 @@ COLUMNS = """
 select
     a.attname::text as name,
     format_type(a.atttypid, null) as kind,
-    (
+    coalesce((
         select (regexp_match(pg_get_constraintdef(k.oid), '''([^'']+)''::text'))[1]
         from pg_constraint as k
         where k.conrelid = a.attrelid and k.contype = 'c' and a.attnum = any(k.conkey) and cardinality(k.conkey) = 1
             and pg_get_constraintdef(k.oid) like '%%ARRAY[%%'
         limit 1
-    ) as allowed
+    ), (select e.enumlabel::text from pg_enum as e where e.enumtypid = a.atttypid order by e.enumsortorder limit 1)) as allowed
 from pg_attribute as a
 where a.attrelid = format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass and a.attnum > 0
     and not a.attisdropped and a.attgenerated = ''
