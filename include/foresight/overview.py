@@ -1,7 +1,7 @@
 """Every client's models in one list: what serves, how far it is off beside the simple rung, how it was found.
 
-Read by whatever role a transaction is of: the fleet's sees every client, a client's its own. Numbers and states only, no
-sentence of a verdict: these name rows of a client's.
+Read by whatever role a transaction is of: the fleet's sees every client, a client's its own. Numbers and states only,
+no sentence of a verdict: these name rows of a client's.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a client's model has cost: `cpu_seconds` of the database sessions that trained it, `seconds` on the clock."""
+    """What a client's model has cost: `cpu_seconds` of the sessions that trained it, `seconds` on the clock."""
 
     client_id: int
     slug: str

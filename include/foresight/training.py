@@ -132,14 +132,14 @@ class _Training:
         return Outcome(self.spec.model, found["status"], found.get("reason"), found.get("rung"))
 
     def _clock(self) -> tuple[int, float] | None:
-        """The replica session's process, and the processor time that it has used; None: the engine has no clock."""
+        """The replica session's process, and the processor time it has used; None: the engine has no clock."""
         with self.replica.as_client(self.client_id) as tx:
             used = pgml.cpu_seconds(tx)
         return None if used is None else (self.replica.connection.info.backend_pid, used)
 
     def _cost(self, began: tuple[int, float] | None, found: Mapping[str, Any]) -> dict[str, Any]:
-        """What the training has cost on the replica. A process that was ended with a hung fit has taken its count along:
-        then the time on the clock stands for it, which one thread cannot exceed."""
+        """What the training has cost on the replica. A process that was ended with a hung fit has taken its count
+        along: then the time on the clock stands for it, which one thread cannot exceed."""
         ended = self._clock() if began else None
         if began is None or ended is None:
             return {}

@@ -116,8 +116,8 @@ def error_over_time(dossier: Dossier) -> Chart | Missing:
         name="errors",
         title=title,
         summary=(
-            f"{wording.counted(len(nights), 'night')} judged, from {wording.moment(nights[0].as_of)} to {wording.moment(last.as_of)}. Last: "
-            f"what serves {wording.error(spec, last.served)}, {spec.simple_name} {wording.error(spec, last.simple)}; "
+            f"{wording.counted(len(nights), 'night')} judged, from {wording.moment(nights[0].as_of)} to "
+            f"{wording.moment(last.as_of)}. Last: what serves {wording.error(spec, last.served)}, {spec.simple_name} {wording.error(spec, last.simple)}; "
             f"{wording.about_error(spec)}."
         ),
         traces=traces,

@@ -1,7 +1,7 @@
 """Pages for people: the models of all their clients, one model's page, what trainings cost.
 
-Rows are read by the client's own database role, or for people who look after the fleet by the fleet's: what a page shows
-is what that role may read.
+Rows are read by the client's own database role, or for people who look after the fleet by the fleet's: a page shows what
+that role may read.
 """
 
 from __future__ import annotations
