@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from foresight_api.pages import charts, wording
+from foresight_api.pages.charts import Record
 from include.foresight.dossier import Dossier
 from include.foresight.names import dag_id
+from include.foresight.shifts import Shift
 
 # Of a pgml model's metrics and of our own, those that people ask for, in this order.
 SCORES = {
@@ -22,13 +24,25 @@ SCORES = {
 WHO = {"challenger": "new model", "champion": "model in service", "simple": "simple rung"}
 
 
-def view(dossier: Dossier, snapshot: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the template takes. `snapshot`: of the relation that the model in service was trained on."""
+def view(
+    dossier: Dossier,
+    snapshot: Mapping[str, Any] | None,
+    record: Record | None,
+    shifts: Sequence[Shift] | None,
+) -> dict[str, Any]:
+    """What the template takes. `snapshot`: of the relation that the model in service was trained on. `record`,
+    `shifts`: None for those who may not see them."""
     nights = dossier.nights
     return {
         "one": dossier,
         "title": dossier.spec.title,
-        "charts": [charts.error_over_time(dossier)],
+        "charts": [
+            charts.in_service(dossier, record),
+            charts.error_over_time(dossier),
+            charts.predicted_against_actual(dossier, record),
+            charts.interval_coverage(record),
+            charts.drift(shifts),
+        ],
         "verdict": nights[-1] if nights else None,
         "last_judged": dossier.judged[-1] if dossier.judged else None,
         "scores": scores(dossier) if nights else None,
@@ -37,6 +51,7 @@ def view(dossier: Dossier, snapshot: Mapping[str, Any] | None) -> dict[str, Any]
         "lineage": lineage(dossier, snapshot),
         "features": (dossier.training or {}).get("feature_names") or [],
         "removed": removed(dossier),
+        "fleet_only": charts.FLEET_ONLY,
         "dag": dag_id(dossier.client.slug),
     }
 
@@ -65,7 +80,7 @@ def duration(dossier: Dossier, value: float | None) -> str:
 
 
 def criterion(one: Mapping[str, Any]) -> dict[str, Any]:
-    share = one["name"].startswith(("better than", "no slice", "new rows"))
+    share = one["name"].startswith(("better than", "no slice"))
     said = wording.percent if share else wording.number
     extra = {"digits": 1} if share else {}
     return {

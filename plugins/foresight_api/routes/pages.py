@@ -1,13 +1,13 @@
 """Pages for people: the models of all their clients, one model's page, what trainings cost.
 
-Rows are read by the client's own database role, or for people who look after the fleet by the fleet's: a page shows what
-that role may read.
+Rows are read by the client's own database role, or for people who look after the fleet by the fleet's: a page shows
+what that role may read.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -19,11 +19,13 @@ from starlette.responses import Response
 from foresight_api.dependencies import ServiceDep, in_thread
 from foresight_api.errors import Forbidden, NotFound
 from foresight_api.pages import costs, fleet, model, rendering
+from foresight_api.pages.charts import Record
 from foresight_api.service import Service
-from include.foresight import dossier, model_specs, overview, pgml, settings
+from include.foresight import dossier, model_specs, overview, pgml, settings, shifts, track_record
 from include.foresight.database import Transaction, is_away
 from include.foresight.dossier import Dossier
 from include.foresight.errors import UnknownClient
+from include.foresight.track_record import Told
 
 COST_DAYS = 30
 
@@ -128,25 +130,31 @@ async def one_model(request: Request, service: ServiceDep, viewer: ViewerDep, sl
             opened = primary.as_client(client_id) if own else primary.as_fleet()
             with opened as tx:
                 found = dossier.read(tx, dossier.find(tx, slug), named, words=own)
-        origin = snapshot(service, found) if own else None
-        return rendering.page(request, "model.html", viewer=viewer.said, **model.view(found, origin))
+                told = track_record.told(tx, found.client, found.spec) if own else []
+                moved = shifts.read(tx, found.client, found.spec) if own else None
+        origin, record = on_replica(service, found, told) if own else (None, None)
+        return rendering.page(request, "model.html", viewer=viewer.said, **model.view(found, origin, record, moved))
 
     return await in_thread(request, work)
 
 
-def snapshot(service: Service, found: Dossier) -> dict[str, Any] | None:
-    """Of what rows the model in service was trained, as its replica knows; None where that cannot be asked."""
-    serving = found.serving
-    if serving is None or serving["pgml_model_id"] is None:
-        return None
+def on_replica(service: Service, found: Dossier, told: Sequence[Told]) -> tuple[dict[str, Any] | None, Record]:
+    """What the client's replica knows: the snapshot that the model in service was trained on, and what came of what was
+    told. Without the replica the rest of the page stands."""
+    serving, client = found.serving, found.client
+    origin = None
     try:
-        with service.databases.session(serving["replica_conn_id"]) as replica:
-            with replica.as_client(found.client.client_id) as tx:
-                return pgml.lineage(tx, serving["pgml_model_id"])
+        with service.databases.session(client.replica_conn_id) as replica:
+            if serving is not None and serving["pgml_model_id"] is not None:
+                with replica.as_client(client.client_id, timeout=track_record.READ_SECONDS) as tx:
+                    origin = pgml.lineage(tx, serving["pgml_model_id"])
+            with replica.as_client(client.client_id, timeout=track_record.READ_SECONDS) as tx:
+                outcomes = track_record.outcomes(tx, client, found.spec, told)
     except Exception as error:
         if not is_away(error):
             raise
-        return None
+        return origin, Record(len(told), (), away=True)
+    return origin, Record(len(told), outcomes)
 
 
 def the_client(service: Service, viewer: Viewer, slug: str) -> int:
