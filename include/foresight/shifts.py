@@ -38,7 +38,9 @@ def read(tx: Transaction, client: Client, spec: ModelSpec) -> list[Shift]:
     rows = [
         row
         for row in tx.all("shifts/features", values)
-        if min(row["rows_before"], row["rows_recent"]) >= LEAST and row["variance_before"] > 0
+        if min(row["rows_before"], row["rows_recent"]) >= LEAST
+        # Of a constant the server may find a variance of a rounding error.
+        and row["variance_before"] > 1e-12 * max(1.0, row["mean_before"] ** 2)
     ]
     found = []
     for row in rows:

@@ -19,8 +19,9 @@ from include.foresight.model_specs import ModelSpec
 MOST = 5000
 READ_SECONDS = 20.0
 
-# A period with fewer outcomes than this has no error of its own.
+# A period with fewer outcomes than this has no error of its own. An order takes more rows to show than a distance.
 LEAST = 10
+LEAST_OF_PAIRS = 30
 
 # Where the outcome of each model is read.
 OUTCOMES = {
@@ -105,12 +106,13 @@ def error(spec: ModelSpec, rows: Sequence[Outcome], which: str = "value") -> flo
 
 def periods(spec: ModelSpec, rows: Sequence[Outcome]) -> list[Period]:
     """By calendar month of the answer. A month with too few outcomes is joined to the next."""
+    least = LEAST_OF_PAIRS if spec.measure == "auc" else LEAST
     found: list[Period] = []
     waiting: list[Outcome] = []
     for place, one in enumerate(rows):
         waiting.append(one)
         last = place + 1 == len(rows)
-        if len(waiting) < LEAST or not (last or _month(rows[place + 1]) != _month(one)):
+        if len(waiting) < least or not (last or _month(rows[place + 1]) != _month(one)):
             continue
         measured = error(spec, waiting)
         if measured is None and not last:

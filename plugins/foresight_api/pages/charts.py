@@ -1,11 +1,13 @@
 """Charts as data: what Plotly draws, what a screen reader says of it, and the table behind it.
 
-Colours are names of CSS variables ("--served"): the page's script puts in those of the theme.
+Colours are names of CSS variables ("--served"): the page's script puts in those of the theme. Plotly reads markup in
+labels, so names of a client's are escaped for it.
 """
 
 from __future__ import annotations
 
 import datetime
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -385,7 +387,7 @@ def drift(found: Sequence[Shift] | None) -> Chart | Missing:
                 "type": "bar",
                 "orientation": "h",
                 "name": name,
-                "y": [one.name for one in shown if one.beyond_luck is moved],
+                "y": [html.escape(one.name) for one in shown if one.beyond_luck is moved],
                 "x": [round(one.effect, 3) for one in shown if one.beyond_luck is moved],
                 "marker": {"color": colour, "pattern": {"shape": "/" if moved else ""}},
             }
@@ -393,7 +395,9 @@ def drift(found: Sequence[Shift] | None) -> Chart | Missing:
         ],
         layout={
             "xaxis": axis("change of the mean (standard deviations)"),
-            "yaxis": axis("", type="category", categoryorder="array", categoryarray=[one.name for one in shown]),
+            "yaxis": axis(
+                "", type="category", categoryorder="array", categoryarray=[html.escape(one.name) for one in shown]
+            ),
         },
         columns=("Feature", "Effect (sd)", "Beyond luck", "Mean before", "Mean lately", "Rows before", "Rows lately"),
         rows=[

@@ -104,7 +104,7 @@ def card(dossier: Dossier) -> list[tuple[str, str]]:
     if training is None:
         return facts
     if serving is None or serving["model_uuid"] is None:
-        facts.append(("Newest training", f"{training['status']}"))
+        facts.append(("Newest training", training["status"].replace("_", " ")))
     if training["reason"]:
         facts.append(("Why", training["reason"]))
     attempts = [one for one in training["ladder"] or [] if one.get("pgml_model_id") is not None]
