@@ -23,12 +23,8 @@ READ_SECONDS = 20.0
 LEAST = 10
 LEAST_OF_PAIRS = 30
 
-# Where the outcome of each model is read.
-OUTCOMES = {
-    "complexity": "track_record/complexity",
-    "trajectory": "track_record/trajectory",
-    "rework": "track_record/rework",
-}
+# The models whose outcomes can be read.
+KNOWN = ("complexity", "rework", "trajectory")
 
 
 @dataclass(frozen=True)
@@ -85,12 +81,19 @@ def told(tx: Transaction, client: Client, spec: ModelSpec) -> list[Told]:
 
 def outcomes(tx: Transaction, client: Client, spec: ModelSpec, answers: Sequence[Told]) -> list[Outcome]:
     """On the replica: of those whose outcome is known, oldest first."""
-    if not answers or spec.model not in OUTCOMES:
+    if not answers or spec.model not in KNOWN:
         return []
     tx.run("track_record/asked")
     columns = {"entity_id": [one.entity_id for one in answers], "as_of": [one.as_of for one in answers]}
     tx.run("track_record/ask", columns)
-    rows = tx.all(OUTCOMES[spec.model], dict(spec.settings) | {"client_id": client.client_id})
+    rows = tx.all(
+        {
+            "complexity": "track_record/complexity",
+            "rework": "track_record/rework",
+            "trajectory": "track_record/trajectory",
+        }[spec.model],
+        dict(spec.settings) | {"client_id": client.client_id},
+    )
     found = [Outcome(answers[row["position"] - 1], row["label"]) for row in rows]
     return sorted(found, key=lambda one: (one.told.as_of, one.told.entity_id))
 

@@ -105,7 +105,7 @@ def test_the_pages_stand_in_airflows_own(system, first_night):
         frame.get_by_role("heading", name="Models", exact=True).wait_for()
         assert frame.locator("#fleet tbody tr").count() == len(MODELS) * len(system.client_ids)
         frame.locator(f"a[href$='/{ACME}/complexity']").click()
-        frame.locator("#errors-plot .main-svg").wait_for()
+        frame.locator("#errors-plot .main-svg").first.wait_for()
 
 
 PREDICTIONS = """

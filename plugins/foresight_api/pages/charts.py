@@ -184,7 +184,7 @@ def in_service(dossier: Dossier, record: Record | None) -> Chart | Missing:
                 "y": [0, top],
                 "text": f"version {change['version']}: {wording.rung(change['to_rung'])}",
                 "line": {"color": MARK, "width": 1.5, "dash": "dot"},
-                "marker": {"color": MARK, "size": 9, "symbol": "diamond"},
+                "marker": {"color": MARK, "size": [0, 9], "symbol": "diamond"},
             }
         )
     last = found[-1]
