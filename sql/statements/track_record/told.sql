@@ -1,29 +1,30 @@
--- What people were told first of each entity, by the nights, newest entities first.
+-- What people were told first of each entity, by the nights, newest entities first. Which answer was the first is found
+-- without looking into it: a year of nights has many, and only these are opened.
 select
-    first.entity_id,
-    first.as_of,
-    first.value,
-    first.simple,
-    first.ranges
+    answers.entity_id,
+    answers.as_of,
+    answers.prediction_value as value,
+    (answers.input_features ->> 'simple')::float8 as simple,
+    -- The quantiles that were told, where there were any: {{"p10": ..., "p90": ...}}.
+    to_jsonb(answers) -> 'ranges' as ranges
 from (
-    select distinct on (answers.entity_id)
-        answers.entity_id,
-        answers.as_of,
-        answers.prediction_value as value,
-        (answers.input_features ->> 'simple')::float8 as simple,
-        -- The quantiles that were told, where there were any: {{"p10": ..., "p90": ...}}.
-        to_jsonb(answers) -> 'ranges' as ranges
-    from ml.prediction_log as answers
+    select distinct on (log.entity_id)
+        log.prediction_uuid,
+        log.as_of
+    from ml.prediction_log as log
     where
-        answers.client_id = %(client_id)s
-        and answers.model = %(model)s
-        and answers.source = 'nightly'
-        and answers.active
+        log.client_id = %(client_id)s
+        and log.model = %(model)s
+        and log.source = 'nightly'
+        and log.active
     order by
-        answers.entity_id,
-        answers.as_of,
-        answers.created_at,
-        answers.prediction_uuid
+        log.entity_id,
+        log.as_of,
+        log.created_at,
+        log.prediction_uuid
 ) as first
-order by first.as_of desc
+join ml.prediction_log as answers on answers.prediction_uuid = first.prediction_uuid
+order by
+    first.as_of desc,
+    answers.entity_id
 limit %(most)s
