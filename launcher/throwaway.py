@@ -29,6 +29,7 @@ from include.foresight.runs import THROW_AWAY
 from include.foresight.sql import statement
 from launcher.clusters import SETTINGS, Cluster, server_environment
 from launcher.errors import LauncherError
+from launcher.instance import engine_environment
 from launcher.system import CHECKOUT, postgres_bin, server_user
 
 CARELESS = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
@@ -40,16 +41,16 @@ class Servers:
     """A primary and an ML replica in a folder that the servers' user can reach."""
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
-        engine = os.environ.get("FORESIGHT_ENGINE_VENV")
-        if not engine or not Path(engine, "bin", "python").exists():
+        engine = Path(os.environ.get("FORESIGHT_ENGINE_VENV") or engine_environment())
+        if not (engine / "bin" / "python").exists():
             raise LauncherError(
-                "FORESIGHT_ENGINE_VENV must name the database server's virtual environment: start through ./foresight"
+                f"the database server's virtual environment is missing in {engine}: start through ./foresight"
             )
         self.folder = Path(tempfile.mkdtemp(prefix="foresight-", dir="/var/tmp"))
         self.folder.chmod(0o755)
         self.settings = CARELESS | dict(settings or {})
         self.primary = self._cluster("primary", server_environment(None))
-        self.replica = self._cluster("replica", server_environment(Path(engine)) | self._package())
+        self.replica = self._cluster("replica", server_environment(engine) | self._package())
 
     def _package(self) -> dict[str, str]:
         """This checkout's engine, ahead of what the venv may hold."""
