@@ -9,6 +9,7 @@ signal are measured on generated data (benchmarks.gate, .leaks, .skill). Nothing
 from __future__ import annotations
 
 import json
+import logging
 import math
 import random
 import threading
@@ -150,7 +151,9 @@ def replay_all(
                     elif model == "complexity":
                         measured.projects.append(judged(job, replayed))
                     else:
-                        measured.rework[job.name] = hindsight.ranking(replayed.answers) | {"rows": len(replayed.answers)}
+                        measured.rework[job.name] = hindsight.ranking(replayed.answers) | {
+                            "rows": len(replayed.answers)
+                        }
 
 
 def _sample(found: Mapping[str, Any], seed: int) -> list[tuple[str, Any]]:
@@ -190,6 +193,7 @@ def run(
     from benchmarks.gate import prepare_environment
 
     prepare_environment()
+    logging.getLogger("include.foresight").setLevel(logging.ERROR)  # or every old night would tell how old it is
     began, measured = time.monotonic(), Measured()
     replay_all(folder, projects, seed=seed, quick=quick, say=say, measured=measured)
     if not quick:

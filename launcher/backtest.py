@@ -97,7 +97,10 @@ def stage(
             servers.register(client_id, slug, name)
             if lines[line]:
                 with psycopg.connect(servers.primary) as connection:
-                    connection.execute(statement("deployment/override_client"), {"client_id": client_id, "overrides": Jsonb(lines[line])})
+                    connection.execute(
+                        statement("deployment/override_client"),
+                        {"client_id": client_id, "overrides": Jsonb(lines[line])},
+                    )
             span = history.Client(servers.platform, client_id).span()
             client = projects[name]
             made.projects.append(
@@ -120,3 +123,33 @@ def has_labels(client: exports.Client, model: str) -> int:
     epics = client.issues["issuetype"] == "Epic"
     done = client.issues.get("work_last_completed_at")
     return 0 if done is None else int((epics & done.notna()).sum())
+
+
+def run(folder: Path, name: str, model: str, out: Path, say: Say) -> Replayed:
+    """Live through one client's history and write the report."""
+    import logging
+    import time
+
+    from launcher import backtest_report
+
+    logging.getLogger("include.foresight").setLevel(logging.ERROR)  # what its nights would tell is in the report
+    if model not in model_specs.names():
+        raise LauncherError(f"there is no model '{model}': there are {', '.join(model_specs.names())}")
+    if not out.resolve().parent.is_dir():
+        raise LauncherError(f"there is no folder {out.resolve().parent} to write {out.name} to")
+    projects = read(folder, [name], say)
+    if not has_labels(projects[name], model):
+        raise LauncherError(f"client '{name}' has no row with a label of the model '{model}'")
+    began = time.monotonic()
+
+    def tell(done: int, of: int) -> None:
+        left = (time.monotonic() - began) / done * (of - done)
+        say(f"night {done} of {of}, about {left:.0f} s left")
+
+    with stage(projects) as staged:
+        [project] = staged.projects
+        say(f"{name}: {project.steps} nights from {project.span[0]:%Y-%m-%d} to {project.span[1]:%Y-%m-%d}")
+        began = time.monotonic()
+        replayed = staged.replay(project, model, library=True, say=tell)
+    out.write_text(backtest_report.page(replayed, name), encoding="utf-8")
+    return replayed

@@ -35,9 +35,7 @@ def engine() -> None:
 
 @app.command()
 def honesty(
-    data: Annotated[
-        Path, typer.Option(help="A folder of CSV exports; one project is one client.", show_default=False)
-    ],
+    data: Annotated[Path, typer.Option(help="A folder of CSV exports; one project is one client.", show_default=False)],
     projects: Annotated[
         str | None, typer.Option(metavar="A,B", help="These projects alone.", show_default=False)
     ] = None,
@@ -46,7 +44,10 @@ def honesty(
         bool, typer.Option("--quick", help="A sample of small projects, and nothing on generated data.")
     ] = False,
 ) -> None:
-    """Can the predictions be trusted? Every project's history, lived again; the gate, the leak probe, a planted signal."""
+    """Can the predictions be trusted? Every project's history, lived again.
+
+    Beside it, on generated data: the gate, the leak probe, a planted signal.
+    """
     from benchmarks import honesty as benchmark
 
     if not data.is_dir():

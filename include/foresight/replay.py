@@ -24,7 +24,7 @@ from psycopg import sql
 
 from include.foresight import champions, clients, features, model_specs, names, nightly, pgml, runs
 from include.foresight.champions import Champion
-from include.foresight.database import Databases, Session, Transaction
+from include.foresight.database import Databases, Transaction
 from include.foresight.errors import ForesightError
 from include.foresight.model_specs import ModelSpec
 from include.foresight.rungs import BOOSTED, LINEAR, PRIOR, RECENT
@@ -63,7 +63,6 @@ class Answer:
     version: int
     library: float | None = None
     intervals: Mapping[int, tuple[float, float]] = field(default_factory=dict)
-    probability: float | None = None
 
 
 @dataclass(frozen=True)
