@@ -133,9 +133,10 @@ def test_the_platform_is_shown_as_it_was(lived: Lived):
         client_id = 900
         platform.execute("insert into public.clients (id, name) values (%s, 'shown')", [client_id])
         platform.execute(
-            "insert into history.issues (id, client_id, key, created, work_last_completed_at, last_updated_at, active)"
-            " values (90001, %(id)s, 'A', %(at)s, %(at)s + interval '9 days', %(at)s + interval '9 days', true),"
-            " (90002, %(id)s, 'B', %(at)s + interval '5 days', null, %(at)s + interval '5 days', true)",
+            "insert into history.issues"
+            " (id, client_id, key, created, work_last_completed_at, created_at, last_updated_at, active) values"
+            " (90001, %(id)s, 'A', %(at)s, %(at)s + interval '9 days', %(at)s, %(at)s + interval '9 days', true),"
+            " (90002, %(id)s, 'B', %(at)s + interval '5 days', null, %(at)s, %(at)s + interval '5 days', true)",
             {"id": client_id, "at": BEGAN},
         )
 
