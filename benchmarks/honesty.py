@@ -33,7 +33,10 @@ Say = Callable[[str], None]
 ALL, CAPPED = "", "capped"
 # No cap and no window: every labelled row is learned from and judged.
 LINES = {
-    ALL: {"complexity": {"settings": {"cap": 1e9, "window_months": 12_000}}},
+    ALL: {
+        "complexity": {"settings": {"cap": 1e9, "window_months": 12_000}},
+        "rework": {"settings": {"window_months": 12_000}},
+    },
     CAPPED: {},
 }
 
@@ -132,13 +135,14 @@ def replay_all(
     found = backtest.read(folder, wanted, say)
     if quick:
         found = dict(_sample(found, seed))
-    for model, lines in (("complexity", LINES), ("rework", {ALL: {}})):
+    for model, lines in (("complexity", LINES), ("rework", {ALL: LINES[ALL]})):
         projects = {name: one for name, one in found.items() if backtest.has_labels(one, model) >= LEAST_LABELS}
         if not projects:
             continue
         with backtest.stage(projects, lines) as stage:
             jobs = sorted(stage.projects, key=lambda one: -one.rows * one.steps)
-            say(f"{model}: {len(jobs)} histories of {len(projects)} projects, {sum(job.steps for job in jobs)} nights")
+            nights = sum(job.steps for job in jobs)
+            say(f"{model}: {len(projects)} projects, lived through {len(jobs)} times, {nights} nights together")
             meter = Meter(jobs, say)
 
             def live(job: Staged, stage=stage, model=model, meter=meter) -> tuple[Staged, Replayed]:

@@ -215,16 +215,11 @@ def trailing(values: Sequence[float | None]) -> list[float | None]:
 def _errors(replayed: Replayed, spec: ModelSpec) -> Part:
     answers = replayed.answers
     unit, divisor = _unit(spec)
-    if spec.task == "classification":
-        unit, what = "share", "squared error of the probability"
+    what = "squared error of the probability" if spec.task == "classification" else f"error in {unit}"
+    by_label = hindsight.errors_of(replayed.model)
 
-        def off(one: Answer, answer: float) -> float:
-            return (one.label - answer) ** 2
-    else:
-        what = f"error in {unit}"
-
-        def off(one: Answer, answer: float) -> float:
-            return abs(one.label - answer) / divisor
+    def off(one: Answer, answer: float) -> float:
+        return by_label(one, answer) / divisor
 
     figure = _figure("", f"mean {what}")
     times = [one.moment for one in answers]
@@ -424,6 +419,7 @@ def _promotions(replayed: Replayed, spec: ModelSpec) -> str:
 
 
 def _nights(replayed: Replayed) -> str:
+    off = hindsight.errors_of(replayed.model)
     by_version: dict[int, list[Answer]] = {}
     for one in replayed.answers:
         by_version.setdefault(one.version, []).append(one)
@@ -436,7 +432,7 @@ def _nights(replayed: Replayed) -> str:
             if one.moment > step.as_of and (not until or one.moment <= until)
         ]
         served, simple = (
-            (f"{np.mean([abs(one.label - getattr(one, name)) for one in asked]):.3g}" if asked else "-")
+            (f"{np.mean([off(one, getattr(one, name)) for one in asked]):.3g}" if asked else "-")
             for name in ("served", "simple")
         )
         decided = {"promote": "new model", "keep": "kept", "demote": "simple again"}.get(step.decision or "", "-")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from include.foresight import model_specs
 from include.foresight.replay import INTERVAL, MODELS, Answer, Replayed
 
 # The simple forecasts that nothing served may be worse than: of how many labels the median is taken (None: of all).
@@ -123,7 +124,7 @@ def coverage(answers: Sequence[Answer], share: int = INTERVAL) -> Coverage | Non
 @dataclass(frozen=True)
 class Promotion:
     """A new model in service. `gain`: how much less than the simple rung it erred on the `rows` that it answered, on
-    average, in the label's unit; None when nothing came up while it served."""
+    average, in the label's unit (probabilities: their squared error); None when nothing came up while it served."""
 
     at: Any
     version: int
@@ -138,14 +139,20 @@ class Promotion:
 
 def promotions(replayed: Replayed) -> list[Promotion]:
     """Every promotion, judged on all that was asked while the model served."""
-    found = []
+    off, found = errors_of(replayed.model), []
     for step in replayed.steps:
         if step.decision != "promote":
             continue
         rows = [one for one in replayed.answers if one.version == step.version and one.rung in MODELS]
-        gains = [abs(one.label - one.simple) - abs(one.label - one.served) for one in rows]
+        gains = [off(one, one.simple) - off(one, one.served) for one in rows]
         found.append(Promotion(step.as_of, step.version, len(rows), float(np.mean(gains)) if gains else None))
     return found
+
+
+def errors_of(model: str) -> Callable[[Answer, float], float]:
+    """What an answer to a row is off by: absolute, of a probability squared."""
+    power = 2 if model_specs.read(model).task == "classification" else 1
+    return lambda one, answer: abs(one.label - answer) ** power
 
 
 def model_share(answers: Sequence[Answer]) -> float:
