@@ -101,6 +101,10 @@ class Measured:
         return sorted((one for one in self.projects if one.line == line), key=lambda one: one.name)
 
 
+class Stopped(Exception):
+    """Another replay has failed, or somebody has interrupted: this one ends too, so that its servers can."""
+
+
 class Meter:
     """How far all replays are together. A night costs by the rows that there are by then, so nights are weighed."""
 
@@ -109,12 +113,14 @@ class Meter:
     def __init__(self, jobs: Sequence[Staged], say: Say) -> None:
         self.say, self.began, self.done, self.lock = say, time.monotonic(), 0.0, threading.Lock()
         self.total = sum(self._weight(job, step) for job in jobs for step in range(1, job.steps + 1))
-        self.told = 0.0
+        self.told, self.stopped = 0.0, False
 
     def _weight(self, job: Staged, step: int) -> float:
         return self.BASE_ROWS + job.rows * step / max(1, job.steps)
 
     def step(self, job: Staged, done: int) -> None:
+        if self.stopped:
+            raise Stopped
         with self.lock:
             self.done += self._weight(job, done)
             passed = time.monotonic() - self.began
@@ -149,15 +155,22 @@ def replay_all(
                 return job, stage.replay(job, model, say=lambda done, of: meter.step(job, done))
 
             with ThreadPoolExecutor(THREADS) as pool:
-                for job, replayed in pool.map(live, jobs):
-                    if not replayed.answers:
-                        say(f"  {job.name}: no labelled row could be asked")
-                    elif model == "complexity":
-                        measured.projects.append(judged(job, replayed))
-                    else:
-                        measured.rework[job.name] = hindsight.ranking(replayed.answers) | {
-                            "rows": len(replayed.answers)
-                        }
+                try:
+                    for job, replayed in pool.map(live, jobs):
+                        _keep(measured, job, replayed)
+                except BaseException:
+                    meter.stopped = True
+                    pool.shutdown(cancel_futures=True)
+                    raise
+
+
+def _keep(measured: Measured, job: Staged, replayed: Replayed) -> None:
+    if not replayed.answers:
+        return  # nothing of it could be asked: other types of issues, no text
+    if replayed.model == "complexity":
+        measured.projects.append(judged(job, replayed))
+    else:
+        measured.rework[job.name] = hindsight.ranking(replayed.answers) | {"rows": len(replayed.answers)}
 
 
 def _sample(found: Mapping[str, Any], seed: int) -> list[tuple[str, Any]]:
@@ -234,11 +247,13 @@ OF_GENERATED = (
 
 def of_line(projects: Sequence[Project]) -> dict[str, Any]:
     rows = sum(one.rows for one in projects)
+    covered = [one for one in projects if one.coverage is not None]
     return {
         "projects": len(projects),
         "never_worse": sum(one.never_worse for one in projects),
         "mean_mae": float(np.mean([one.served for one in projects])) if projects else None,
-        "coverage_ok": sum(one.coverage is not None and one.coverage.ok for one in projects),
+        # None: no answer had an interval.
+        "coverage_ok": sum(one.coverage.ok for one in covered) if covered else None,
         "model_share": sum(one.model_share * one.rows for one in projects) / rows if rows else None,
     }
 

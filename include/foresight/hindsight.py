@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from include.foresight import model_specs
-from include.foresight.replay import INTERVAL, MODELS, Answer, Replayed
+from include.foresight.replay import MODELS, Answer, Replayed
 
 # The simple forecasts that nothing served may be worse than: of how many labels the median is taken (None: of all).
 SIMPLE = {"median so far": None, "median of the last 20": 20, "median of the last 50": 50}
@@ -24,7 +24,9 @@ SIMPLE = {"median so far": None, "median of the last 20": 20, "median of the las
 NO_WORSE = 0.01
 STANDARD_ERRORS = 2
 
-# Coverage may be off by so much, and the interval is compared with the spread of so many labels.
+# The interval that is judged: its coverage may be off by so much, its width is compared with the spread of so many
+# labels.
+INTERVAL = 80
 COVERAGE_OFF = 0.05
 SPREAD_LABELS = 200
 
@@ -84,6 +86,7 @@ class Coverage:
     width of the central 80 % of the last labels."""
 
     rows: int
+    promised: float
     share: float
     allowed: float
     width: float
@@ -91,7 +94,7 @@ class Coverage:
 
     @property
     def holds(self) -> bool:
-        return abs(self.share - INTERVAL / 100) <= self.allowed
+        return abs(self.share - self.promised) <= self.allowed
 
     @property
     def narrow(self) -> bool:
@@ -117,7 +120,12 @@ def coverage(answers: Sequence[Answer], share: int = INTERVAL) -> Coverage | Non
         return None
     luck = STANDARD_ERRORS * math.sqrt(share / 100 * (1 - share / 100) / len(held))
     return Coverage(
-        len(held), float(np.mean(held)), max(COVERAGE_OFF, luck), float(np.mean(widths)), float(np.mean(spreads))
+        len(held),
+        share / 100,
+        float(np.mean(held)),
+        max(COVERAGE_OFF, luck),
+        float(np.mean(widths)),
+        float(np.mean(spreads)),
     )
 
 

@@ -18,7 +18,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from psycopg import sql
 
@@ -37,7 +37,7 @@ WEEK = datetime.timedelta(weeks=1)
 MOST_STEPS = 60
 
 MODELS = (BOOSTED, LINEAR)
-INTERVAL = 80
+INTERVALS = (50, 80)
 
 ASK_SECONDS = 600.0
 
@@ -45,11 +45,17 @@ ASK_SECONDS = 600.0
 NO_WINDOW = 12_000
 
 
+class Ranges(Protocol):
+    """How sure answers are: low and high by share in per cent, beside other entries that are no intervals."""
+
+    def of(self, value: float) -> Mapping[Any, Any]: ...
+
+
 @dataclass(frozen=True)
 class Answer:
     """One row, asked at its moment. `served`: what would have been answered, by `rung`; `simple`: the simple rung;
-    `library`: the document's algorithm with the engine's defaults, where it was trained; `low`, `high`: the interval
-    by its share in per cent."""
+    `library`: the document's algorithm with the engine's defaults, where it was trained; `intervals`: low and high by
+    share in per cent."""
 
     entity_id: int
     moment: datetime.datetime
@@ -94,7 +100,7 @@ class _Period:
 
     after: datetime.datetime
     champion: Champion | None
-    ranges: Any
+    ranges: Ranges | None
     library: int | None
 
 
@@ -107,7 +113,8 @@ def moments(first: datetime.datetime, last: datetime.datetime) -> list[datetime.
 @dataclass
 class Replay:
     """`show(moment)`: make the platform's tables hold what they held then; called for every step, and at the end.
-    `library`: also train the document's algorithm with the engine's defaults, on the same rows.
+    `library`: also train the document's algorithm with the engine's defaults, on the same rows. `ranges`: gives the
+    ranges that are in force after a night, None where there are none.
 
     Raises ReplayRefused on servers that are not thrown away afterwards.
     """
@@ -117,6 +124,7 @@ class Replay:
     model: str
     show: Callable[[datetime.datetime], None]
     library: bool = False
+    ranges: Callable[[Transaction, int, str], Ranges | None] = lambda tx, client_id, model: None
 
     def live(
         self,
@@ -166,7 +174,7 @@ class Replay:
                 client = clients.read(fleet, self.slug)
             with primary.as_client(client.client_id) as tx:
                 champion = champions.read(tx, client.client_id).get(self.model)
-                known = None
+                known = self.ranges(tx, client.client_id, self.model)
         trained = found.get("train", {}).get(self.model, {})
         if self.library and trained.get("status") == "trained":
             library = self._library(client, dag_run_id) or library
@@ -280,6 +288,12 @@ def _of_period(
             rung=champion.rung if with_model else (RECENT if row["known_labels"] else PRIOR),
             version=champion.version if champion else 0,
             library=other,
+            intervals=_intervals(period.ranges, answer),
         )
         for row, answer, other in zip(rows, served, library, strict=True)
     ]
+
+
+def _intervals(ranges: Ranges | None, answer: float) -> dict[int, tuple[float, float]]:
+    found = ranges.of(answer) if ranges is not None else {}
+    return {share: (found[share][0], found[share][1]) for share in INTERVALS if share in found}

@@ -11,7 +11,7 @@ import pytest
 
 from demo import history
 from include.foresight import answering, champions, hindsight, model_specs, nightly, replay, runs
-from include.foresight.database import PRIMARY, REPLICA
+from include.foresight.database import PRIMARY, REPLICA, Transaction
 from include.foresight.errors import ReplayRefused
 from include.foresight.replay import Replay, Replayed
 from launcher import throwaway
@@ -27,6 +27,21 @@ WEEKS, PER_WEEK = 9, 40
 TURN = BEGAN + datetime.timedelta(weeks=7, days=3)
 SEED = 5
 AS_IT_WAS, TURNED = 1, 2
+
+
+class Around:
+    """Ranges that tell when they were learned: the more champions there were, the wider."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+
+    def of(self, value: float) -> dict:
+        return {50: (value - 1, value + 1), 80: (value - self.version, value + self.version), "p85": value}
+
+
+def in_force(tx: Transaction, client_id: int, model: str) -> Around | None:
+    champion = champions.read(tx, client_id).get(model)
+    return Around(champion.version) if champion else None
 
 
 @dataclass
@@ -61,7 +76,12 @@ def lived() -> Iterator[Lived]:
             past = history.Client(servers.platform, client_id)
             with servers.databases() as databases:
                 replayed[client_id] = Replay(
-                    databases, f"client_{client_id}", "complexity", past.show, library=client_id == AS_IT_WAS
+                    databases,
+                    f"client_{client_id}",
+                    "complexity",
+                    past.show,
+                    library=client_id == AS_IT_WAS,
+                    ranges=in_force,
                 ).live(*past.span())
         yield Lived(made, servers, replayed)
 
@@ -120,6 +140,18 @@ def test_the_whole_is_answered_as_each_row_alone_would_have_been(lived: Lived):
                 answering.answer(tx, spec, AS_IT_WAS, one.moment, champion, [one.entity_id])
                 [(value,)] = tx.connection.execute("select value from outgoing").fetchall()
             assert value == pytest.approx(one.served, rel=1e-6), one
+
+
+def test_an_answer_has_the_range_that_was_in_force(lived: Lived):
+    found = lived.replayed[AS_IT_WAS]
+    first = found.steps[0].as_of
+    for one in found.answers:
+        if one.moment <= first:
+            assert one.intervals == {}
+        else:
+            assert one.intervals[80] == (one.served - one.version, one.served + one.version)
+            assert set(one.intervals) == {50, 80}
+    assert len({one.version for one in found.answers}) > 1
 
 
 def test_the_library_default_is_asked_beside(lived: Lived):
