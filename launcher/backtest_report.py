@@ -70,7 +70,7 @@ def page(replayed: Replayed, name: str) -> str:
         body += [_shown(part, first=number == 0) for number, part in enumerate(parts(replayed, spec))]
     else:
         body.append("<p>No row of this history has a label, so there is nothing to compare.</p>")
-    body += [_promotions(replayed, spec), _nights(replayed)]
+    body += [_promotions(replayed, spec), _nights(replayed, spec)]
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{html.escape(title)}</title>\n'
@@ -161,6 +161,10 @@ def _unit(spec: ModelSpec) -> tuple[str, float]:
     return ("days", 86_400.0) if spec.unit == "seconds" else (spec.unit, 1.0)
 
 
+def _error_in_words(spec: ModelSpec) -> str:
+    return "squared errors of the probability" if spec.task == "classification" else f"in {_unit(spec)[0]}"
+
+
 def _mean_error(answers: Sequence[Answer], which: str) -> float:
     return float(np.mean([abs(one.label - getattr(one, which)) for one in answers]))
 
@@ -214,14 +218,14 @@ def trailing(values: Sequence[float | None]) -> list[float | None]:
 
 def _errors(replayed: Replayed, spec: ModelSpec) -> Part:
     answers = replayed.answers
-    unit, divisor = _unit(spec)
-    what = "squared error of the probability" if spec.task == "classification" else f"error in {unit}"
+    _, divisor = _unit(spec)
+    what = _error_in_words(spec)
     by_label = hindsight.errors_of(replayed.model)
 
     def off(one: Answer, answer: float) -> float:
         return by_label(one, answer) / divisor
 
-    figure = _figure("", f"mean {what}")
+    figure = _figure("", f"mean error, {what}" if spec.task != "classification" else f"mean of {what}")
     times = [one.moment for one in answers]
     series: list[tuple[str, Callable[[Answer], float | None], str, str]] = [
         (spec.simple_name, lambda one: one.simple, PALE, "solid"),
@@ -235,7 +239,7 @@ def _errors(replayed: Replayed, spec: ModelSpec) -> Part:
     found = hindsight.promotions(replayed)
     for one in found:
         colour, sign = (RED, "false promotion") if one.false else (GREEN, "promotion")
-        figure.add_vline(x=one.at.timestamp() * 1000, line={"color": colour, "width": 2, "dash": "dash"})
+        figure.add_vline(x=one.at, line={"color": colour, "width": 2, "dash": "dash"})
         figure.add_annotation(
             x=one.at, y=1, yref="paper", yanchor="top", xanchor="left", text=sign, showarrow=False, textangle=90,
             font={"color": colour, "size": 12},
@@ -243,7 +247,7 @@ def _errors(replayed: Replayed, spec: ModelSpec) -> Part:
     return Part(
         "Error of what was served",
         figure,
-        f"Mean {what} over the last {TRAILING} rows: what was served, {spec.simple_name} on the same rows"
+        f"Mean error ({what}) over the last {TRAILING} rows: what was served, {spec.simple_name} on the same rows"
         f"{', and the algorithm of the document with default settings' if len(series) > 2 else ''}. Lower is better. "
         "Vertical lines are new models in service: green ones erred less than the simple answer afterwards, red ones "
         "not.",
@@ -294,7 +298,7 @@ def _against_truth(answers: Sequence[Answer], spec: ModelSpec) -> Part:
         mode="markers",
         name="rows",
         text=[f"{count} rows" for count in counts],
-        marker={"color": PALE, "size": 4 + 16 * np.sqrt(counts / counts.max()), "opacity": 0.6},
+        marker={"color": PALE, "size": 4 + 16 * np.sqrt((counts - 1) / max(1, counts.max() - 1)), "opacity": 0.6},
     )
     figure.add_scatter(
         x=centres,
@@ -363,6 +367,7 @@ def binned(answers: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _groups(values: np.ndarray) -> list[np.ndarray]:
     """Places of the values in up to BINS groups of about the same size; equal values are in one group."""
+    values = values.round(6)  # models answer in float4: 1.9999999 and 2 are one
     cuts = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
     bins = np.searchsorted(cuts, values, side="left")
     return [np.flatnonzero(bins == each) for each in np.unique(bins)]
@@ -418,7 +423,8 @@ def _promotions(replayed: Replayed, spec: ModelSpec) -> str:
     return "<h2>Promotions</h2>\n" + _table("Every new model in service, and how it did until the next.", heads, rows)
 
 
-def _nights(replayed: Replayed) -> str:
+def _nights(replayed: Replayed, spec: ModelSpec) -> str:
+    unit, divisor = _unit(spec)
     off = hindsight.errors_of(replayed.model)
     by_version: dict[int, list[Answer]] = {}
     for one in replayed.answers:
@@ -432,11 +438,12 @@ def _nights(replayed: Replayed) -> str:
             if one.moment > step.as_of and (not until or one.moment <= until)
         ]
         served, simple = (
-            (f"{np.mean([off(one, getattr(one, name)) for one in asked]):.3g}" if asked else "-")
+            (f"{np.mean([off(one, getattr(one, name)) for one in asked]) / divisor:.3g}" if asked else "-")
             for name in ("served", "simple")
         )
         decided = {"promote": "new model", "keep": "kept", "demote": "simple again"}.get(step.decision or "", "-")
         by = "a model" if step.rung in MODELS else "simple"
         rows.append((f"{step.as_of:%Y-%m-%d}", decided, by, str(len(asked)), served, simple, step.sentence))
     heads = ("night", "decided", "served by", "rows asked after it", "off by", "simple off by", "why")
-    return "<h2>Night by night</h2>\n" + _table("What every night decided, and what came after it.", heads, rows, (6,))
+    caption = f"What every night decided, and what came after it. Errors are {_error_in_words(spec)}."
+    return "<h2>Night by night</h2>\n" + _table(caption, heads, rows, (6,))
