@@ -139,7 +139,7 @@ def replay_all(
 ) -> None:
     """Live through every project that has labels, in all lines; points first, then pull requests."""
     found = backtest.read(folder, wanted, say)
-    if quick:
+    if quick and wanted is None:
         found = dict(_sample(found, seed))
     for model, lines in (("complexity", LINES), ("rework", {ALL: LINES[ALL]})):
         projects = {name: one for name, one in found.items() if backtest.has_labels(one, model) >= LEAST_LABELS}
@@ -206,7 +206,7 @@ def generated(seed: int, say: Say) -> dict[str, Any]:
 def run(
     folder: Path, *, projects: Collection[str] | None = None, seed: int = 0, quick: bool = False, say: Say
 ) -> Measured:
-    """Everything; `quick`: a sample of small projects, and nothing on generated data."""
+    """Everything; `quick`: a sample of small projects where none are named, and nothing on generated data."""
     from benchmarks.gate import prepare_environment
 
     prepare_environment()

@@ -41,7 +41,7 @@ def honesty(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of generated data, and of the sample.")] = 0,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A sample of small projects, and nothing on generated data.")
+        bool, typer.Option("--quick", help="A few small projects unless some are named, and nothing on generated data.")
     ] = False,
 ) -> None:
     """Can the predictions be trusted? Every project's history, lived again.
