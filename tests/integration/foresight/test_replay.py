@@ -59,7 +59,7 @@ def lived() -> Iterator[Lived]:
         for client_id in (AS_IT_WAS, TURNED):
             made.add_client(client_id, clock="data")
             desk = nights.desk(made, client_id)
-            client = Client(SEED, BEGAN, per_week=PER_WEEK)
+            client = Client(SEED, BEGAN, per_week=PER_WEEK, noise=0.1)
             issues = [issue for _ in range(WEEKS) for issue in client.week()]
             rows = [
                 desk.issue(type=issue.kind, status="Done") | row(issue, f"S-{n}", known=True)
