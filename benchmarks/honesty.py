@@ -9,7 +9,6 @@ signal are measured on generated data (benchmarks.gate, .leaks, .skill). Nothing
 from __future__ import annotations
 
 import json
-import logging
 import math
 import random
 import threading
@@ -210,7 +209,6 @@ def run(
     from benchmarks.gate import prepare_environment
 
     prepare_environment()
-    logging.getLogger("include.foresight").setLevel(logging.ERROR)  # or every old night would tell how old it is
     began, measured = time.monotonic(), Measured()
     replay_all(folder, projects, seed=seed, quick=quick, say=say, measured=measured)
     if not quick:

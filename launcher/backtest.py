@@ -127,12 +127,10 @@ def has_labels(client: exports.Client, model: str) -> int:
 
 def run(folder: Path, name: str, model: str, out: Path, say: Say) -> Replayed:
     """Live through one client's history and write the report."""
-    import logging
     import time
 
     from launcher import backtest_report
 
-    logging.getLogger("include.foresight").setLevel(logging.ERROR)  # what its nights would tell is in the report
     if model not in model_specs.names():
         raise LauncherError(f"there is no model '{model}': there are {', '.join(model_specs.names())}")
     if not out.resolve().parent.is_dir():

@@ -5,6 +5,7 @@ They run on throw-away servers, take minutes or more, and want a machine that do
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,11 @@ console = Console(width=None if sys.stdout.isatty() else 200)
 def say(line: str) -> None:
     """Progress, beside the table and not in it."""
     print(line, file=sys.stderr, flush=True)
+
+
+def hush() -> None:
+    """What every replayed night would log is in the result. For the whole process: called by commands alone."""
+    logging.getLogger("include.foresight").setLevel(logging.ERROR)
 
 
 @app.command()
@@ -50,6 +56,7 @@ def honesty(
     """
     from benchmarks import honesty as benchmark
 
+    hush()
     if not data.is_dir():
         raise LauncherError(f"there is no folder {data}: --data names a folder of CSV exports (docs/data.md)")
     names = [one.strip() for one in projects.split(",") if one.strip()] if projects else None

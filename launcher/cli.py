@@ -482,6 +482,7 @@ def backtest(
     """
     from launcher import backtest as backtesting
 
+    bench.hush()
     replayed = backtesting.run(data, client, model, out, bench.say)
     console.print(
         f"{out}: {len(replayed.answers)} answers in {len(replayed.steps)} nights, {replayed.seconds:.0f} s",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import datetime
 import json
+import logging
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,6 +23,15 @@ pytestmark = pytest.mark.own_engine
 
 ROWS = 260
 PROJECT = "signals"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def heard() -> Iterator[None]:
+    """The command hushes its own process; here that is the tests'."""
+    log = logging.getLogger("include.foresight")
+    before = log.level
+    yield
+    log.setLevel(before)
 
 
 @pytest.fixture(scope="module")
