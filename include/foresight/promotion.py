@@ -20,7 +20,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from include.foresight import champions, clients, features, gates, model_specs, names, pgml
+from include.foresight import champions, clients, features, gates, model_specs, names, pgml, runs
 from include.foresight.champions import Champion
 from include.foresight.database import Databases, Session, Transaction, is_away, message
 from include.foresight.errors import ForesightError
@@ -35,9 +35,6 @@ log = logging.getLogger(__name__)
 
 # What `prepare` keeps to go back to, of each model.
 RESTORABLE = 3
-
-# Runs of the past that may promote: a replay lives through history on servers of its own.
-REPLAY = "replay"
 
 
 class ChampionMoved(ForesightError):
@@ -68,7 +65,10 @@ def gate(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Dec
             serving = champions.read(tx, client.client_id)
             seen = {row["model"]: row for row in tx.all("gates/seen", {"client_id": client.client_id})}
             historic = tx.one("runs/is_historic", run.values)["historic"]
-        past = historic or (run.request.as_of is not None and run.request.trigger != REPLAY)
+        past = historic or run.request.as_of is not None
+        if past and not historic and run.request.trigger == runs.REPLAY:
+            runs.check_throw_away(primary)  # the only runs of the past that may promote, on servers of their own
+            past = False
         gate = _Gate(run, primary, replica, seen, binding=not (run.request.dry_run or past))
         found = []
         for spec in specs:
@@ -391,9 +391,9 @@ def _restorable(
     return target
 
 
-def restorable(tx: Transaction, client: clients.Client) -> list[int]:
-    """pgml's ids of the models on the client's replica that may be gone back to."""
-    values = {"client_id": client.client_id, "replica_conn_id": client.replica_conn_id, "count": RESTORABLE}
+def restorable(tx: Transaction, client: clients.Client, count: int = RESTORABLE) -> list[int]:
+    """pgml's ids of the models on the client's replica that may be gone back to: of the last `count` champions."""
+    values = {"client_id": client.client_id, "replica_conn_id": client.replica_conn_id, "count": count}
     return [row["pgml_model_id"] for row in tx.all("promotion/restorable", values)]
 
 
