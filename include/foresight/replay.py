@@ -18,11 +18,11 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from psycopg import sql
 
-from include.foresight import champions, clients, features, model_specs, names, nightly, pgml, runs
+from include.foresight import champions, clients, features, model_specs, names, nightly, pgml, ranges, runs
 from include.foresight.champions import Champion
 from include.foresight.database import Databases, Transaction
 from include.foresight.errors import ForesightError
@@ -43,12 +43,6 @@ ASK_SECONDS = 600.0
 
 # A window limits what is learned from, not what is asked: the answers of the whole history are compared.
 NO_WINDOW = 12_000
-
-
-class Ranges(Protocol):
-    """How sure answers are: low and high by share in per cent, beside other entries that are no intervals."""
-
-    def of(self, value: float) -> Mapping[Any, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -96,11 +90,11 @@ class Replayed:
 
 @dataclass
 class _Period:
-    """What served from `after` on. `ranges`: as they were learned then."""
+    """What served from `after` on. `rule`: of its ranges, as it was learned then."""
 
     after: datetime.datetime
     champion: Champion | None
-    ranges: Ranges | None
+    rule: Mapping[str, Any] | None
     library: int | None
 
 
@@ -113,8 +107,7 @@ def moments(first: datetime.datetime, last: datetime.datetime) -> list[datetime.
 @dataclass
 class Replay:
     """`show(moment)`: make the platform's tables hold what they held then; called for every step, and at the end.
-    `library`: also train the document's algorithm with the engine's defaults, on the same rows. `ranges`: gives the
-    ranges that are in force after a night, None where there are none.
+    `library`: also train the document's algorithm with the engine's defaults, on the same rows.
 
     Raises ReplayRefused on servers that are not thrown away afterwards.
     """
@@ -124,7 +117,6 @@ class Replay:
     model: str
     show: Callable[[datetime.datetime], None]
     library: bool = False
-    ranges: Callable[[Transaction, int, str], Ranges | None] = lambda tx, client_id, model: None
 
     def live(
         self,
@@ -174,7 +166,7 @@ class Replay:
                 client = clients.read(fleet, self.slug)
             with primary.as_client(client.client_id) as tx:
                 champion = champions.read(tx, client.client_id).get(self.model)
-                known = self.ranges(tx, client.client_id, self.model)
+                rule = ranges.current(tx, client.client_id, self.model)
         trained = found.get("train", {}).get(self.model, {})
         if self.library and trained.get("status") == "trained":
             library = self._library(client, dag_run_id) or library
@@ -187,7 +179,7 @@ class Replay:
             sentence=gated.get("sentence") or trained.get("reason") or "",
             seconds=time.monotonic() - began,
         )
-        return step, _Period(as_of, champion, known, library)
+        return step, _Period(as_of, champion, rule, library)
 
     def _library(self, client: clients.Client, dag_run_id: str) -> int | None:
         """The document's algorithm as the engine has it by default, on the same training rows; its id in pgml."""
@@ -281,6 +273,7 @@ def _of_period(
     library: Sequence[float | None] = [None] * len(rows)
     if period.library is not None:
         library = pgml.predictions(tx, pgml.Scale(spec.task, "identity"), period.library, "asked", feature_names)
+    intervals = _intervals(tx, spec, period.rule, served)
     return [
         Answer(
             **row,
@@ -288,12 +281,19 @@ def _of_period(
             rung=champion.rung if with_model else (RECENT if row["known_labels"] else PRIOR),
             version=champion.version if champion else 0,
             library=other,
-            intervals=_intervals(period.ranges, answer),
+            intervals=around,
         )
-        for row, answer, other in zip(rows, served, library, strict=True)
+        for row, answer, other, around in zip(rows, served, library, intervals, strict=True)
     ]
 
 
-def _intervals(ranges: Ranges | None, answer: float) -> dict[int, tuple[float, float]]:
-    found = ranges.of(answer) if ranges is not None else {}
-    return {share: (found[share][0], found[share][1]) for share in INTERVALS if share in found}
+def _intervals(
+    tx: Transaction, spec: ModelSpec, rule: Mapping[str, Any] | None, answers: Sequence[float]
+) -> list[dict[int, tuple[float, float]]]:
+    """Of quantities: the range of a probability holds a share, not an outcome."""
+    if rule is None or spec.task == "classification":
+        return [{} for _ in answers]
+    return [
+        {share: (said[f"low_{share}"], said[f"high_{share}"]) for share in INTERVALS}
+        for said in ranges.of_answers(tx, rule, answers)
+    ]

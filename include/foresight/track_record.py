@@ -29,7 +29,7 @@ KNOWN = ("complexity", "rework", "trajectory")
 
 @dataclass(frozen=True)
 class Told:
-    """A first answer. `ranges`: the quantiles that were told with it, by name (p10, p90), empty where none were."""
+    """A first answer. `ranges`: what was told with it (low_80, high_80, p85 ...), empty where nothing was."""
 
     entity_id: int
     as_of: datetime.datetime
@@ -64,13 +64,13 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Quantile:
-    """How often the outcome was below a quantile that was told, and how often it ought to be."""
+class Held:
+    """How often the outcome was in a range that was told, and how often it ought to be."""
 
     name: str
     promised: float
     rows: int
-    below: float
+    share: float
 
 
 def told(tx: Transaction, client: Client, spec: ModelSpec) -> list[Told]:
@@ -142,15 +142,24 @@ def calibration(rows: Sequence[Outcome], bins: int = 8) -> list[Bin]:
     return found
 
 
-def coverage(rows: Sequence[Outcome]) -> list[Quantile]:
-    """Of every quantile that was told, in rising order; an outcome on it counts half."""
-    names = sorted({name for one in rows for name in one.told.ranges if name[:1] == "p" and name[1:].isdigit()})
-    found = []
-    for name in sorted(names, key=lambda one: int(one[1:])):
-        given = [one for one in rows if one.told.ranges.get(name) is not None]
-        below = sum(
-            1.0 if one.label < one.told.ranges[name] else 0.5 if one.label == one.told.ranges[name] else 0.0
-            for one in given
+def coverage(rows: Sequence[Outcome]) -> list[Held]:
+    """Of every range that was told of a quantity; an outcome on an end counts half. Of a probability the ranges are of
+    the share that comes true, which one outcome says nothing about."""
+    given = [one for one in rows if "p85" in one.told.ranges]
+    if not given:
+        return []
+
+    def inside(one: Outcome, low: str | None, high: str) -> float:
+        ends = [one.told.ranges[name] for name in (low, high) if name]
+        if one.label in ends:
+            return 0.5
+        return float((low is None or ends[0] < one.label) and one.label < ends[-1])
+
+    return [
+        Held(name, promised, len(given), sum(inside(one, low, high) for one in given) / len(given))
+        for name, promised, low, high in (
+            ("50 % range", 0.5, "low_50", "high_50"),
+            ("80 % range", 0.8, "low_80", "high_80"),
+            ("up to P85", 0.85, None, "p85"),
         )
-        found.append(Quantile(name, int(name[1:]) / 100, len(given), below / len(given)))
-    return found
+    ]

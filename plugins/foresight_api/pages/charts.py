@@ -311,7 +311,7 @@ def calibration(record: Record | None) -> Chart | Missing:
 
 
 def interval_coverage(record: Record | None) -> Chart | Missing:
-    """How often the outcome was below each quantile that was told."""
+    """How often the outcome was in each range that was told."""
     title = "Interval coverage"
     why = without_record(record)
     if why:
@@ -319,41 +319,41 @@ def interval_coverage(record: Record | None) -> Chart | Missing:
     found = track_record.coverage(record.outcomes)
     if not found:
         return Missing("coverage", title, "No answer with a range has an outcome yet.")
-    worst = max(found, key=lambda one: abs(one.below - one.promised))
+    worst = max(found, key=lambda one: abs(one.share - one.promised))
     return Chart(
         name="coverage",
         title=title,
         summary=(
-            f"Of {wording.counted(worst.rows, 'outcome')}, {worst.below:.0%} were below the {worst.name.upper()} that "
-            f"was told, where {worst.promised:.0%} ought to be: the one that is furthest off."
+            f"Of {wording.counted(worst.rows, 'outcome')}, {worst.share:.0%} were in the {worst.name} that was told, "
+            f"where {worst.promised:.0%} ought to be: the one that is furthest off."
         ),
         traces=[
             {
                 "type": "bar",
-                "name": "below it",
-                "x": [one.name.upper() for one in found],
-                "y": [round(one.below, 4) for one in found],
+                "name": "in it",
+                "x": [one.name for one in found],
+                "y": [round(one.share, 4) for one in found],
                 "marker": {"color": SERVED},
             },
             {
                 "type": "scatter",
                 "mode": "markers",
                 "name": "promised",
-                "x": [one.name.upper() for one in found],
+                "x": [one.name for one in found],
                 "y": [one.promised for one in found],
                 "marker": {"color": MARK, "size": 12, "symbol": "line-ew-open", "line": {"width": 3}},
             },
         ],
         layout={
-            "xaxis": axis("quantile that was told", type="category"),
-            "yaxis": axis("share of outcomes below it", tickformat=".0%", range=[0, 1]),
+            "xaxis": axis("range that was told", type="category"),
+            "yaxis": axis("share of outcomes in it", tickformat=".0%", range=[0, 1]),
         },
-        columns=("Quantile", "Promised", "Below it", "Outcomes"),
+        columns=("Range", "Promised", "In it", "Outcomes"),
         rows=[
             (
-                one.name.upper(),
+                one.name,
                 wording.percent(one.promised),
-                wording.percent(one.below, 1),
+                wording.percent(one.share, 1),
                 wording.number(one.rows),
             )
             for one in found

@@ -5,8 +5,7 @@ select
     answers.as_of,
     answers.prediction_value as value,
     (answers.input_features ->> 'simple')::float8 as simple,
-    -- The quantiles that were told, where there were any: {{"p10": ..., "p90": ...}}.
-    to_jsonb(answers) -> 'ranges' as ranges
+    answers.ranges
 from (
     select distinct on (log.entity_id)
         log.prediction_uuid,

@@ -280,18 +280,20 @@ def test_a_grown_feature_is_beyond_luck(world: Installation, app: FastAPI):
 
 
 def test_ranges_are_covered_where_answers_have_them():
-    """Read where the log has them (a column `ranges`): how often the outcome was below each quantile."""
+    """How often the outcome was in each range; of what had none, and of probabilities, nothing is said."""
     from include.foresight import track_record
     from include.foresight.track_record import Outcome, Told
 
     moment = datetime.datetime(2026, 1, 1)
-    rows = [
-        Outcome(Told(one, moment, 5.0, None, {"p10": 1.0, "p50": 5.0, "p90": 9.0, "note": 1.0}), float(one))
-        for one in range(11)
-    ]
+    said = {"low_50": 3.0, "high_50": 6.5, "low_80": 1.0, "high_80": 9.0, "p85": 9.0}
+    rows = [Outcome(Told(one, moment, 5.0, None, said), float(one)) for one in range(11)]
+    rows.append(Outcome(Told(11, moment, 5.0, None, {}), 5.0))
     found = track_record.coverage(rows)
-    assert [(one.name, one.promised) for one in found] == [("p10", 0.1), ("p50", 0.5), ("p90", 0.9)]
-    assert [one.below for one in found] == pytest.approx([1.5 / 11, 0.5, 9.5 / 11])
+    assert [one.name for one in found] == ["50 % range", "80 % range", "up to P85"]
+    assert [one.promised for one in found] == [0.5, 0.8, 0.85]
+    assert [one.share for one in found] == pytest.approx([3.5 / 11, 8 / 11, 9.5 / 11])
+    probability = {"raw": 0.4, "value": 0.3, "low_80": 0.1, "high_80": 0.5, "low_50": 0.2, "high_50": 0.4}
+    assert track_record.coverage([Outcome(Told(1, moment, 0.3, None, probability), 1.0)]) == []
 
 
 def test_costs_add_up(world: Installation, app: FastAPI):
