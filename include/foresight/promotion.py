@@ -164,8 +164,8 @@ class _Gate:
         for answered_by in (ranges.SIMPLE, serves):
             rows = answered.get(answered_by)
             before = known.get(answered_by)
-            if rows is None or (before is not None and len(rows) < ranges.LEAST):
-                continue
+            if rows is None or (answered_by != ranges.SIMPLE and before is not None and len(rows) < ranges.LEAST):
+                continue  # after a rollback few rows count: the model's own rule of before knows more
             learned = ranges.learn(spec, rows, labels, before or inherited, follows=before is not None)
             ranges.keep(tx, self.client_id, spec.model, answered_by, learned, self.run.values)
         ranges.forget(tx, self.client_id, spec.model, RESTORABLE)

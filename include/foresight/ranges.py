@@ -38,7 +38,7 @@ PROMISED: Mapping[str, float] = {"50": 0.5, "80": 0.8, P85: 0.85}
 # Rows that a rule is learned from: the latest. More would follow a change later, fewer would be luck. Probabilities
 # take more to tell.
 LATEST = {"regression": 300, "classification": 2000}
-# With fewer a model keeps the rule that it has.
+# With fewer rows a model keeps the rule that it has.
 LEAST = 30
 
 # The labels whose central part no range may exceed, and from how many on that is known.

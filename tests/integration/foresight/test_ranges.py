@@ -120,6 +120,30 @@ def test_rules_of_models_that_may_return_are_kept(bench: Bench, models):
     assert {uuid, models["fair"].model_uuid, SIMPLE} <= set(rules(bench))
 
 
+def test_few_rows_teach_the_simple_rung_but_leave_a_models_rule(bench: Bench, models, monkeypatch):
+    """A client's first labels move its ranges; after a rollback a model has few rows that count."""
+    bench.serve(models["good"])
+    run = bench.night()
+    bench.trained(run, models["good"].model_id)
+    promotion.gate(bench.databases, run, [bench.spec])
+    before = rules(bench, "answered_by, run_id")
+    assert {before[SIMPLE][0], before[models["good"].model_uuid][0]} == {run.run_id}
+    monkeypatch.setattr(ranges, "LEAST", 10_000)
+    later = bench.night()
+    bench.trained(later, models["good"].model_id)
+    promotion.gate(bench.databases, later, [bench.spec])
+    after = rules(bench, "answered_by, run_id")
+    assert after[SIMPLE] == (later.run_id,) and after[models["good"].model_uuid] == (run.run_id,)
+
+
+def test_a_night_without_a_model_teaches_the_simple_rung(bench: Bench, models):
+    bench.serve(None)
+    run = bench.night()
+    bench.trained(run, None, status="too_little_data", rung=None)
+    promotion.gate(bench.databases, run, [bench.spec])
+    assert rules(bench, "answered_by, run_id")[SIMPLE] == (run.run_id,)
+
+
 def test_a_dry_run_learns_nothing(bench: Bench, models):
     bench.serve(models["fair"])
     before = rules(bench, "answered_by, rule, run_id")
