@@ -44,6 +44,7 @@ LEAST = 30
 # The labels whose central part no range may exceed, and from how many on that is known.
 SPREAD_LABELS = 200
 SPREAD_KNOWN = 30
+FEW_VALUES = 20
 # Made-up distances at the start, from the spec's spread; three rows take the place of one.
 MADE_UP = 10
 ROWS_PER_MADE_UP = 3
@@ -107,6 +108,7 @@ def learn(
         "scale": "log1p" if spec.target == "log1p" else "identity",
         **{name: list(_shortest(sizes, masses, levels[name], widths, widest)) for name in ("50", "80")},
         P85: _quantile(sizes, masses, levels[P85]),
+        "values": few_values(labels),
         "widest": widest,
         "spread": spread(labels),
     }
@@ -129,6 +131,14 @@ def spread(labels: Sequence[float], share: float = 0.8) -> float | None:
         return None
     held = math.ceil(share * len(last))
     return float((last[held - 1 :] - last[: len(last) - held + 1]).min())
+
+
+def few_values(labels: Sequence[float]) -> list[float] | None:
+    """The values of the last labels in rising order, where they are few: an end between two of them says no more than
+    one on the inner of both. None otherwise, and while too few labels are known."""
+    last = labels[-SPREAD_LABELS:]
+    found = sorted({float(label) for label in last})
+    return found if len(last) >= SPREAD_KNOWN and len(found) <= FEW_VALUES else None
 
 
 def scaled(spec: ModelSpec, values: Sequence[float]) -> np.ndarray:

@@ -4,12 +4,32 @@ returns float8
 language sql immutable parallel safe
 as $$ select case when scale = 'log1p' then greatest(exp(least(level, 100)) - 1, 0) else level end $$;
 
--- By how much a range of this width is drawn together so that it is no wider than `widest` (null: any width will do). What
--- rounding adds is no width.
-create or replace function ml.shrunk(width float8, widest float8)
-returns float8
+-- A range no wider than `widest` (null: any width will do; what rounding adds is no width), its ends a millionth outside the
+-- outermost of the label's few `known` values that it holds (null: they are many). The answer stays inside.
+create or replace function ml.drawn_in(
+    answer float8, low_end float8, high_end float8, widest float8, known jsonb, out low float8, out high float8
+)
 language sql immutable parallel safe
-as $$ select case when width > widest * 1.001 + 0.001 then widest / width else 1 end $$;
+as $$
+    select
+        least(coalesce(held.lowest - 1e-6, shrunk.low), answer) as low,
+        greatest(coalesce(held.highest + 1e-6, shrunk.high), answer) as high
+    from (
+        select case when high_end - low_end > widest * 1.001 + 0.001 then widest / (high_end - low_end) else 1 end as by
+    ) as share
+    cross join lateral (
+        select
+            answer - share.by * (answer - low_end) as low,
+            answer + share.by * (high_end - answer) as high
+    ) as shrunk
+    cross join lateral (
+        select
+            min(one.value::float8) as lowest,
+            max(one.value::float8) as highest
+        from jsonb_array_elements_text(case jsonb_typeof(known) when 'array' then known end) as one (value)
+        where one.value::float8 between shrunk.low and shrunk.high
+    ) as held
+$$;
 
 -- What a rule of ml.ranges says of an answer: {"value": ..., "low_50": ..., "high_50": ..., "low_80": ..., "high_80": ...} and, of a
 -- quantity, "p85" and "share" (the width of the 80 % range beside that of the client's own last labels); of a probability,
@@ -82,15 +102,15 @@ as $$
                 select
                     jsonb_build_object(
                         'value', answer,
-                        'low_50', answer - of_50.shrunk * (answer - bounds.low_50),
-                        'high_50', answer + of_50.shrunk * (bounds.high_50 - answer),
-                        'low_80', answer - of_80.shrunk * (answer - bounds.low_80),
-                        'high_80', answer + of_80.shrunk * (bounds.high_80 - answer),
+                        'low_50', inner_50.low,
+                        'high_50', inner_50.high,
+                        'low_80', inner_80.low,
+                        'high_80', inner_80.high,
                         'p85', bounds.p85,
                         'share',
                         case
                             when (rule ->> 'spread')::float8 > 0
-                                then of_80.shrunk * (bounds.high_80 - bounds.low_80) / (rule ->> 'spread')::float8
+                                then (inner_80.high - inner_80.low) / (rule ->> 'spread')::float8
                             -- The last labels are all the same.
                             when (rule ->> 'spread')::float8 = 0 then 0
                         end
@@ -110,12 +130,12 @@ as $$
                         ml.unscaled(asked.level + (rule #>> '{80,1}')::float8, rule ->> 'scale') as high_80,
                         ml.unscaled(asked.level + (rule ->> 'p85')::float8, rule ->> 'scale') as p85
                 ) as bounds
-                cross join lateral (
-                    select ml.shrunk(bounds.high_50 - bounds.low_50, (rule ->> 'widest')::float8) as shrunk
-                ) as of_50
-                cross join lateral (
-                    select ml.shrunk(bounds.high_80 - bounds.low_80, (rule ->> 'widest')::float8) as shrunk
-                ) as of_80
+                cross join lateral ml.drawn_in(
+                    answer, bounds.low_50, bounds.high_50, (rule ->> 'widest')::float8, rule -> 'values'
+                ) as inner_50
+                cross join lateral ml.drawn_in(
+                    answer, bounds.low_80, bounds.high_80, (rule ->> 'widest')::float8, rule -> 'values'
+                ) as inner_80
             )
         end
 $$;

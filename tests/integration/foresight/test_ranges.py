@@ -61,7 +61,7 @@ def drawn(number: int) -> list[Row]:
 def test_a_quantitys_range_is_what_was_learned(bench: Bench):
     rows = drawn(200)
     rule = dict(learn(COMPLEXITY, rows, [row.label for row in rows], None, follows=False).rule)
-    free = rule | {"widest": None}
+    free = rule | {"widest": None, "values": None}
     for answer, said in zip((0.0, 1.0, 3.5, 20.0), applied(bench, free, [0.0, 1.0, 3.5, 20.0]), strict=True):
         for name in ("50", "80"):
             low, high = (max(math.expm1(math.log1p(answer) + end), 0) for end in rule[name])
@@ -74,9 +74,22 @@ def test_a_quantitys_range_is_what_was_learned(bench: Bench):
 def test_no_range_is_wider_than_the_labels_lie(bench: Bench):
     rows = drawn(200)
     rule = learn(COMPLEXITY, rows, [row.label for row in rows], None, follows=False).rule
-    [said] = applied(bench, rule, [1000.0])
+    [said] = applied(bench, dict(rule) | {"values": None}, [1000.0])
     assert said["high_80"] - said["low_80"] == pytest.approx(rule["widest"])
     assert said["low_80"] < 1000 < said["high_80"]
+
+
+def test_ends_between_few_values_move_to_the_inner_ones(bench: Bench):
+    rule = {"scale": "identity", "50": [-0.4, 0.4], "80": [-2.5, 4.0], "p85": 4.0, "spread": 4.0}
+    found = applied(bench, rule | {"values": [1, 2, 3, 5, 8], "widest": None}, [3.0, 3.5, 4.0, 6.4])
+    ends = [(one["low_80"], one["high_80"], one["low_50"], one["high_50"]) for one in found]
+    assert ends[0] == pytest.approx((1, 5, 3, 3), abs=1e-5)
+    # A label on an end is inside; an answer between two values is too.
+    assert ends[0][0] < 1 and ends[0][1] > 5 and ends[0][2] < 3 < ends[0][3]
+    assert ends[1] == pytest.approx((1, 5, 3.1, 3.9), abs=1e-5)
+    assert ends[2] == pytest.approx((2, 8, 3.6, 4.4), abs=1e-5)
+    assert ends[3] == pytest.approx((5, 8, 6.0, 6.8), abs=1e-5)
+    assert found[0]["share"] == pytest.approx(1, abs=1e-5)
 
 
 def test_a_probability_is_told_as_what_it_has_come_to(bench: Bench):
