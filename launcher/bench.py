@@ -5,10 +5,15 @@ They run on throw-away servers, take minutes or more, and want a machine that do
 
 from __future__ import annotations
 
+import logging
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
+
+from launcher.errors import LauncherError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=__doc__)
 console = Console(width=None if sys.stdout.isatty() else 200)
@@ -19,6 +24,11 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def hush() -> None:
+    """What every replayed night would log is in the result. For the whole process: called by commands alone."""
+    logging.getLogger("include.foresight").setLevel(logging.ERROR)
+
+
 @app.command()
 def engine() -> None:
     """Our pgml beside the bare libraries: training, scoring, memory."""
@@ -26,4 +36,31 @@ def engine() -> None:
 
     measured = benchmark.run(say)
     console.print(benchmark.table(measured))
+    print(benchmark.as_json(measured), flush=True)
+
+
+@app.command()
+def honesty(
+    data: Annotated[Path, typer.Option(help="A folder of CSV exports; one project is one client.", show_default=False)],
+    projects: Annotated[
+        str | None, typer.Option(metavar="A,B", help="These projects alone.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of generated data, and of the sample.")] = 0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A few small projects unless some are named, and nothing on generated data.")
+    ] = False,
+) -> None:
+    """Can the predictions be trusted? Every project's history, lived again.
+
+    Beside it, on generated data: the gate, the leak probe, a planted signal.
+    """
+    from benchmarks import honesty as benchmark
+
+    hush()
+    if not data.is_dir():
+        raise LauncherError(f"there is no folder {data}: --data names a folder of CSV exports (docs/data.md)")
+    names = [one.strip() for one in projects.split(",") if one.strip()] if projects else None
+    measured = benchmark.run(data, projects=names, seed=seed, quick=quick, say=say)
+    for table in benchmark.tables(measured):
+        console.print(table)
     print(benchmark.as_json(measured), flush=True)

@@ -463,6 +463,35 @@ def install_pgml(
     installing.install(pg_config, venv and venv.resolve(), _say, dry_run=dry_run)
 
 
+@app.command()
+def backtest(
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="A folder of CSV exports; one project is one client.", exists=True, file_okay=False, show_default=False
+        ),
+    ],
+    client: Annotated[str, typer.Option(help="The project's name in the folder.", show_default=False)],
+    model: Annotated[str, typer.Option(help="Which model's history.")] = "complexity",
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the report goes.")] = Path("backtest.html"),
+) -> None:
+    """A client's history, lived again week by week, and a report of what would have been served.
+
+    On servers of its own that are thrown away afterwards; no instance is touched. A history of more than a year is
+    lived in sixty steps.
+    """
+    from launcher import backtest as backtesting
+
+    bench.hush()
+    replayed = backtesting.run(data, client, model, out, bench.say)
+    console.print(
+        f"{out}: {len(replayed.answers)} answers in {len(replayed.steps)} nights, {replayed.seconds:.0f} s",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
 app.add_typer(keys.app, name="key")
 
 

@@ -20,6 +20,7 @@ from include.foresight import deployment, registry
 from include.foresight.database import PRIMARY, REPLICA, Databases
 from include.foresight.sql import statement
 from launcher import clusters
+from launcher.airflow import ADMIN
 from launcher.errors import LauncherError
 from launcher.instance import Instance
 from launcher.progress import Progress
@@ -63,6 +64,7 @@ def register_clients(instance: Instance, primary: str, replica: str) -> None:
         clients = connection.execute(statement("deployment/platform_clients")).fetchall()
         for entry in entries(clients, clock):
             connection.execute(statement("deployment/register_client"), entry)
+        connection.execute(statement("platform_data/let_act"), {"user": ADMIN})
     deployment.provision(primary, replica, *(client_id for client_id, _, _ in clients))
     registry.sync(databases(primary, replica, instance.secrets["app"]), instance.snapshot)
 

@@ -26,3 +26,12 @@ class ForesightPlugin(AirflowPlugin):
     name = "foresight"
     listeners = [listener]
     fastapi_apps = [{"app": PredictionApi(), "url_prefix": "/api/ml", "name": "Foresight predictions"}]
+    # The pages in a frame of the UI. Without a slash in front: Airflow may stand below a path.
+    external_views = [
+        {
+            "name": "Foresight",
+            "href": "api/ml/pages",
+            "destination": "nav",
+            "url_route": "foresight",
+        }
+    ]

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from include.foresight import features, pgml
+from include.foresight import features, pgml, ranges
 from include.foresight.champions import Champion
 from include.foresight.database import Transaction, is_away, message
 from include.foresight.model_specs import ModelSpec
 from include.foresight.rungs import RECENT
+from include.foresight.sql import statement
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,8 @@ def answer(
     champion: Champion,
     entity_ids: Sequence[int] | None = None,
 ) -> Answered:
-    """Leave the answers in the temporary table `outgoing` (entity_id, value, from_prior, features as JSON) of this
-    transaction, and the rows with what excludes them in `scored`. On the replica, as the client."""
+    """Leave the answers in the temporary table `outgoing` (entity_id, value, from_prior, ranges, features) of
+    this transaction, and the rows with what excludes them in `scored`. On the replica, as the client."""
     names = features.score(tx, spec, client_id, as_of, entity_ids)
     feature_hash = features.feature_hash(names)
     remark = unanswerable(tx, champion, feature_hash)
@@ -67,7 +68,8 @@ def answer(
     if remark:
         log.warning("client %s, model '%s': %s", client_id, spec.model, remark)
     source, key = SOURCES[spec.entity]
-    tx.run("answering/outgoing", source=source, key=key)
+    values = {"model": spec.model, "answered_by": champion.model_uuid if with_model else ranges.SIMPLE}
+    tx.define(statement("answering/outgoing", source=source, key=key), values)
     excluded = tx.one("answering/excluded")["excluded"]
     return Answered(champion.rung if with_model else RECENT, names, feature_hash, excluded, remark)
 

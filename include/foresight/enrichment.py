@@ -82,7 +82,7 @@ def _write(primary: Session, answers: _Answers, run: Run, spec: ModelSpec) -> En
         "milliseconds": answers.milliseconds,
     }
     with primary.as_client(run.client.client_id) as tx:
-        values |= {"grades": Jsonb(grades.scale(tx, spec, run.client.client_id, answers.answered.rung))}
+        values |= {"grades": Jsonb(grades.scale(spec))}
         tx.run("enrichment/incoming")
         with tx.connection.cursor().copy(statement("enrichment/copy_in")) as copy:
             for block in answers.rows:

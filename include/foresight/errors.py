@@ -49,3 +49,7 @@ class FitTimedOut(ForesightError):
 
 class FeatureMismatch(ForesightError):
     """A model was trained on other features, or in another order, than those at hand."""
+
+
+class ReplayRefused(ForesightError):
+    """A replay on an installation that is not thrown away afterwards."""

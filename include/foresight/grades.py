@@ -1,43 +1,35 @@
 """How sure an answer is, in a word: the risk level of a probability, the confidence of an estimate.
 
-Probabilities are named by the limits of the model's spec. An estimate's confidence compares errors on the rows that its
-model was judged on: high when the model's is at least a quarter below the simple rung's, medium when a model answers,
-low when the simple rung does.
+Probabilities are named by the limits of the model's spec. The confidence of an estimate compares how wide its 80 %
+range is with how wide the client's own last labels lie (the shortest part that holds 80 % of them, which is the range
+of somebody who knows nothing else): high below half of that, medium below four fifths, else low, and low while too few
+labels are known to tell.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from include.foresight.database import Transaction
 from include.foresight.model_specs import ModelSpec
-from include.foresight.rungs import BOOSTED, LINEAR
 
 LOW, MEDIUM, HIGH = "low", "medium", "high"
-MUCH_BETTER = 0.75
-MODELS = (BOOSTED, LINEAR)
+CONFIDENCE = {HIGH: 0.5, MEDIUM: 0.8}
 
 
-def scale(tx: Transaction, spec: ModelSpec, client_id: int, rung: str) -> dict[str, Any]:
-    """{"limits": [[limit, word], ...], "else": word}: the word of the first limit that a value is below."""
+def scale(spec: ModelSpec) -> dict[str, Any]:
+    """{"of": what is looked at, "limits": [[limit, word], ...], "else": word}: the word of the first limit that it is
+    below. `of` is the value, or `share` of its ranges."""
     if spec.grades:
         *limited, last = spec.grades
-        return {"limits": [[spec.grades[word], word] for word in limited], "else": last}
-    return {"limits": [], "else": confidence(tx, spec, client_id, rung)}
+        return {"of": "value", "limits": [[spec.grades[word], word] for word in limited], "else": last}
+    return {"of": "share", "limits": [[limit, word] for word, limit in CONFIDENCE.items()], "else": LOW}
 
 
-def word(spec: ModelSpec, value: float, rung: str) -> str:
-    """The grade of one answer, from what the replica alone knows."""
-    if not spec.grades:
-        return MEDIUM if rung in MODELS else LOW
-    *limited, last = spec.grades
-    return next((name for name in limited if value < spec.grades[name]), last)
-
-
-def confidence(tx: Transaction, spec: ModelSpec, client_id: int, rung: str) -> str:
-    if rung not in MODELS:
-        return LOW
-    row = tx.one("gates/errors_of_champion", {"client_id": client_id, "model": spec.model})
-    if row is None or row["error"] is None or not row["simple"]:
-        return MEDIUM
-    return HIGH if row["error"] <= MUCH_BETTER * row["simple"] else MEDIUM
+def word(spec: ModelSpec, value: float, ranges: Mapping[str, float] | None) -> str:
+    """The grade of one answer."""
+    stated = scale(spec)
+    looked_at = value if stated["of"] == "value" else (ranges or {}).get("share")
+    if looked_at is None:
+        return stated["else"]
+    return next((word for limit, word in stated["limits"] if looked_at < limit), stated["else"])

@@ -25,8 +25,10 @@ MEASURES = ("mae", "median_absolute_log_error", "auc")
 class ModelSpec:
     """`settings` are parameters of the feature SQL; `bounds` limit a metric (from below where more of it is better);
     `grades` name probabilities: each word holds below its limit, in rising order. `simple_name` says to people what the
-    simple rung is. `residual`: hyperparameters in addition, where the algorithm learns what the simple rung leaves;
-    empty: it never does. `accepted`: features that are known to grow after their moment, with no better source."""
+    simple rung is. `spread`: how far labels usually lie from the prior, a standard deviation on the scale of the
+    target, for ranges before any label is known. `residual`: hyperparameters in addition, where the algorithm learns
+    what the simple rung leaves; empty: it never does. `accepted`: features that are known to grow after their moment,
+    with no better source."""
 
     model: str
     title: str
@@ -43,6 +45,7 @@ class ModelSpec:
     min_test_rows: int
     simple_name: str = "the recent distribution"
     target: str = "identity"
+    spread: float = 1.0
     fit_seconds: float = 600.0
     hyperparams: Mapping[str, Any] = field(default_factory=dict)
     residual: Mapping[str, Any] = field(default_factory=dict)
@@ -58,6 +61,8 @@ class ModelSpec:
         self._among("measure", MEASURES)
         if not 0 < self.test_size < 1:
             raise self._wrong("test_size", "between 0 and 1", self.test_size)
+        if not self.spread > 0:
+            raise self._wrong("spread", "more than 0", self.spread)
         if self.min_train_rows < 2 or self.min_test_rows < 2:
             # pgml takes a test_size of 1 for the whole, not for one row.
             raise self._wrong(

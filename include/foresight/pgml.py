@@ -198,6 +198,11 @@ def exists(tx: Transaction, model_id: int, project: str) -> bool:
     return tx.one("pgml/exists", {"model_id": model_id, "project": project})["there"]
 
 
+def lineage(tx: Transaction, model_id: int) -> dict[str, Any] | None:
+    """Where a model comes from: snapshot_id, relation_name, snapshot_at, trained_at."""
+    return tx.one("pgml/lineage", {"model_id": model_id})
+
+
 def forget(tx: Transaction, projects: Sequence[str], keep: Sequence[int], newest: int) -> int:
     """Delete models of these projects but for `keep` and the newest few of each; how many."""
     return tx.run("pgml/forget", {"projects": list(projects), "keep": list(keep), "newest": newest}).rowcount
@@ -211,6 +216,11 @@ def drop(tx: Transaction, model_ids: Sequence[int]) -> None:
 def version(tx: Transaction) -> str:
     """PostgresML answers with its release alone; ours adds its own behind a plus sign."""
     return tx.one("pgml/version")["version"]
+
+
+def cpu_seconds(tx: Transaction) -> float | None:
+    """Processor time that the session's process has used so far; None where the engine has no clock for it."""
+    return tx.one("pgml/cpu_seconds")["used"] if tx.one("pgml/has_clock")["there"] else None
 
 
 def is_ours(version: str) -> bool:

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 KEPT_RUNS = 2
 KEPT_MODELS = 3
 
+# A replay asks, at its end, every model that has served.
+KEPT_IN_REPLAY = 10_000
+
 POLL_SECONDS = 0.02
 
 PREPARED, UNCHANGED, WAITING = "prepared", "unchanged", "waiting"
@@ -47,12 +50,15 @@ def prepare(
     with databases.primary() as primary, primary.as_fleet() as fleet:
         client = clients.read(fleet, slug)
     with databases.locked(client.client_id) as primary, databases.session(client.replica_conn_id) as replica:
+        if request.trigger == runs.REPLAY:
+            runs.check_throw_away(primary)
         if not caught_up(primary, replica, patience):
             return Preparation(WAITING, reason=f"the replica {client.replica_conn_id} is behind")
         as_of, source = _source_state(replica, client)
         as_of = request.as_of or as_of
         fingerprint = _fingerprint(client, source)
-        tidy(primary, replica, client, dag_run_id)
+        kept = KEPT_IN_REPLAY if request.trigger == runs.REPLAY else promotion.RESTORABLE
+        tidy(primary, replica, client, dag_run_id, kept)
         news = _news(primary, replica, client, request, fingerprint)
         state = PREPARED if news else UNCHANGED
         run = runs.open_run(primary, client, dag_run_id, request, as_of=as_of, fingerprint=fingerprint, state=state)
@@ -119,14 +125,16 @@ def _news(primary: Session, replica: Session, client: Client, request: Request, 
     return None
 
 
-def tidy(primary: Session, replica: Session, client: Client, dag_run_id: str) -> None:
+def tidy(
+    primary: Session, replica: Session, client: Client, dag_run_id: str, champions_kept: int = promotion.RESTORABLE
+) -> None:
     """Finish or undo what crashed runs left, mark what serves as deployed, and drop what is old."""
     values = {"client_id": client.client_id, "run_id": runs.run_id_of(client, dag_run_id)}
     with primary.as_client(client.client_id) as tx:
         broken = tx.run("preparation/interrupt_trainings", values).rowcount
         broken += tx.run("preparation/interrupt_runs", values).rowcount
         serving = champions.read(tx, client.client_id)
-        restorable = promotion.restorable(tx, client)
+        restorable = promotion.restorable(tx, client, champions_kept)
         recent = {row["run_id"] for row in tx.all("runs/recent", values | {"count": KEPT_RUNS})}
     if broken:
         log.warning("%s: %s rows of runs that were cut off are marked as interrupted", client.slug, broken)

@@ -20,7 +20,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from include.foresight import champions, clients, features, gates, model_specs, names, pgml
+from include.foresight import champions, clients, features, gates, model_specs, names, pgml, ranges, runs
 from include.foresight.champions import Champion
 from include.foresight.database import Databases, Session, Transaction, is_away, message
 from include.foresight.errors import ForesightError
@@ -35,9 +35,6 @@ log = logging.getLogger(__name__)
 
 # What `prepare` keeps to go back to, of each model.
 RESTORABLE = 3
-
-# Runs of the past that may promote: a replay lives through history on servers of its own.
-REPLAY = "replay"
 
 
 class ChampionMoved(ForesightError):
@@ -68,7 +65,10 @@ def gate(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Dec
             serving = champions.read(tx, client.client_id)
             seen = {row["model"]: row for row in tx.all("gates/seen", {"client_id": client.client_id})}
             historic = tx.one("runs/is_historic", run.values)["historic"]
-        past = historic or (run.request.as_of is not None and run.request.trigger != REPLAY)
+        past = historic or run.request.as_of is not None
+        if past and not historic and run.request.trigger == runs.REPLAY:
+            runs.check_throw_away(primary)  # the only runs of the past that may promote, on servers of their own
+            past = False
         gate = _Gate(run, primary, replica, seen, binding=not (run.request.dry_run or past))
         found = []
         for spec in specs:
@@ -97,12 +97,16 @@ class _Gate:
     def decide(self, spec: ModelSpec, training: Mapping[str, Any], champion: Champion | None) -> Decision:
         if training["status"] == "trained":
             return self._judge(spec, training, champion)
+        if self.binding and training["status"] != "unchanged":
+            rows = {ranges.SIMPLE: self._of_simple(spec, training)}
+            with self.primary.as_client(self.client_id) as tx:
+                self._learn(tx, spec, rows, champion.model_uuid if champion else None, champion)
         if champion is None and self.binding:
             return self._let_recent_serve(spec, training)
         return Decision(spec.model, None, champion.rung if champion else None, training["reason"] or training["status"])
 
     def _judge(self, spec: ModelSpec, training: Mapping[str, Any], champion: Champion | None) -> Decision:
-        judged = self._answers(spec, training, champion)
+        judged, answered = self._answers(spec, training, champion)
         verdict = gates.judge(
             spec, judged, served_by=champion.rung if champion else None, models=len(model_specs.names())
         )
@@ -115,6 +119,9 @@ class _Gate:
             verdict_id = self._record(tx, spec, training, champion, verdict)
             if target is not None:
                 move(tx, self.client_id, spec.model, champion, target, verdict_id, self._actor, verdict.sentence)
+            if self.binding:
+                serves = target["model_uuid"] if target else champion.model_uuid if champion else None
+                self._learn(tx, spec, answered, serves, champion)
         if target is not None and target["pgml_model_id"] is not None:
             deploy(self.replica, self.client_id, target["pgml_model_id"])
         served_by = target["rung"] if target else (champion.rung if champion else None)
@@ -141,8 +148,41 @@ class _Gate:
             "feature_hash": training["feature_hash"] if training else None,
         }
 
-    def _answers(self, spec: ModelSpec, training: Mapping[str, Any], champion: Champion | None) -> Judged:
-        """What challenger, champion and simple rung say of the rows that neither model was trained on."""
+    def _learn(
+        self,
+        tx: Transaction,
+        spec: ModelSpec,
+        answered: Mapping[UUID, Sequence[ranges.Row]],
+        serves: UUID | None,
+        champion: Champion | None,
+    ) -> None:
+        """Ranges of what serves from now on and of the simple rung, which may have to answer in its place. A new model
+        starts at the levels of the one before."""
+        known = ranges.known(tx, self.client_id, spec.model)
+        labels = [row.label for row in reversed(answered[ranges.SIMPLE]) if row.over]
+        inherited = known.get(champion.model_uuid or ranges.SIMPLE) if champion else None
+        for answered_by in (ranges.SIMPLE, serves):
+            rows = answered.get(answered_by)
+            before = known.get(answered_by)
+            if rows is None or (answered_by != ranges.SIMPLE and before is not None and len(rows) < ranges.LEAST):
+                continue  # after a rollback few rows count: the model's own rule of before knows more
+            learned = ranges.learn(spec, rows, labels, before or inherited, follows=before is not None)
+            ranges.keep(tx, self.client_id, spec.model, answered_by, learned, self.run.values)
+        ranges.forget(tx, self.client_id, spec.model, RESTORABLE)
+
+    def _of_simple(self, spec: ModelSpec, training: Mapping[str, Any]) -> list[ranges.Row]:
+        """What the simple rung said of the labels that are known; nothing where the run has no table."""
+        if training["training_table"] is None:
+            return []
+        table = sql.Identifier(names.client_schema(self.client_id), training["training_table"])
+        with self.replica.as_client(self.client_id) as tx:
+            return ranges.labelled(tx, spec, table, self.run.as_of)
+
+    def _answers(
+        self, spec: ModelSpec, training: Mapping[str, Any], champion: Champion | None
+    ) -> tuple[Judged, dict[UUID, list[ranges.Row]]]:
+        """What challenger, champion and simple rung say of the rows that neither model was trained on: for the gate,
+        and by who answered for the ranges."""
         scale, feature_names = features.scale(spec), training["feature_names"]
         table = sql.Identifier(names.client_schema(self.client_id), training["training_table"])
         asked = champion if champion and self._can_be_asked(champion, training) else None
@@ -155,9 +195,25 @@ class _Gate:
             rows = tx.all("gates/labels", dict(seen))
             challenger = pgml.predictions(tx, scale, training["pgml_model_id"], "judged", feature_names)
             theirs = self._theirs(tx, scale, asked, feature_names) if asked else None
+            tx.define(statement("training/censored_rows", table=table), {"as_of": self.run.as_of, "cut_at": after})
+            open_still = [row["at_least"] for row in tx.all("training/censored_answers")]
+            of = {training["model_uuid"]: (challenger, training["pgml_model_id"])}
+            if theirs is not None:
+                of[asked.model_uuid] = (theirs, asked.pgml_model_id)
+            answered = {ranges.SIMPLE: ranges.labelled(tx, spec, table, self.run.as_of)}
+            for model_uuid, (answers, pgml_model_id) in of.items():
+                answered[model_uuid] = [
+                    ranges.Row(row["label"], answer, row["known_at"]) for row, answer in zip(rows, answers, strict=True)
+                ]
+                if open_still:
+                    answers = pgml.predictions(tx, scale, pgml_model_id, "censored", feature_names)
+                    answered[model_uuid] += [
+                        ranges.Row(at_least, answer, None, over=False)
+                        for at_least, answer in zip(open_still, answers, strict=True)
+                    ]
         # Where a model ought to serve that cannot be asked, nothing has been compared with what answers instead.
         first = seen["looked_until"] is None or (theirs is None and champion is not None and champion.rung != RECENT)
-        return Judged(
+        judged = Judged(
             labels=[row["label"] for row in rows],
             simple=[row["simple"] for row in rows],
             challenger=challenger,
@@ -167,6 +223,7 @@ class _Gate:
             new=None if first else [row["new"] for row in rows],
             entities=[row["entity_id"] for row in rows],
         )
+        return judged, answered
 
     def _theirs(
         self, tx: Transaction, scale: pgml.Scale, champion: Champion, feature_names: Sequence[str]
@@ -391,9 +448,9 @@ def _restorable(
     return target
 
 
-def restorable(tx: Transaction, client: clients.Client) -> list[int]:
-    """pgml's ids of the models on the client's replica that may be gone back to."""
-    values = {"client_id": client.client_id, "replica_conn_id": client.replica_conn_id, "count": RESTORABLE}
+def restorable(tx: Transaction, client: clients.Client, count: int = RESTORABLE) -> list[int]:
+    """pgml's ids of the models on the client's replica that may be gone back to: of the last `count` champions."""
+    values = {"client_id": client.client_id, "replica_conn_id": client.replica_conn_id, "count": count}
     return [row["pgml_model_id"] for row in tx.all("promotion/restorable", values)]
 
 

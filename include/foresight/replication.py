@@ -41,7 +41,7 @@ PUBLISHED = (
     "pull_request_comments",
     "jira_pull_request_links",
 )
-OURS = ("clients", "champions", "heartbeat", "api_keys", "client_people")
+OURS = ("clients", "champions", "ranges", "heartbeat", "api_keys", "client_people")
 
 # What tells rows and clients apart (a client's own row by its id); a platform without these is refused.
 NEEDED = ("id", "client_id")

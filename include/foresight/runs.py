@@ -13,10 +13,14 @@ from psycopg.types.json import Jsonb
 from include.foresight import clients, model_specs
 from include.foresight.clients import Client
 from include.foresight.database import Databases, Session
-from include.foresight.errors import ConfigurationError, RunNotPrepared
+from include.foresight.errors import ConfigurationError, ReplayRefused, RunNotPrepared
 from include.foresight.version import code_version
 
 NAMESPACE = UUID("5b0c1f6e-0f53-4f0e-9a53-6f72657369c3")
+
+# The trigger of a run that lives in the past and may promote there, and what the server is called on which it may.
+REPLAY = "replay"
+THROW_AWAY = "foresight throw-away"
 
 
 @dataclass(frozen=True)
@@ -124,3 +128,15 @@ def find(databases: Databases, slug: str, dag_run_id: str) -> Run:
         state = row["state"] if row else "missing"
         raise RunNotPrepared(f"client '{slug}': run {dag_run_id} is {state}; `prepare` has to end well first")
     return Run(row["run_id"], client, row["as_of"], Request.of(row["request"]), row["state"])
+
+
+def check_throw_away(primary: Session) -> None:
+    """Raise ReplayRefused unless the primary's server was started to be thrown away: `cluster_name` can be set by the
+    configuration of the server itself alone, not by a session, role or database."""
+    with primary.as_fleet() as tx:
+        found = tx.one("runs/server")["cluster_name"]
+    if found != THROW_AWAY:
+        raise ReplayRefused(
+            f"a replay promotes by what is past, so its server must be called '{THROW_AWAY}' by its own configuration "
+            f"(cluster_name), and this one is called '{found}'"
+        )

@@ -105,7 +105,8 @@ class Reason:
 
 @dataclass(frozen=True)
 class Answer:
-    """One entity's prediction. `entity` has its columns; `excluded` says why it cannot be predicted (value None)."""
+    """One entity's prediction. `entity` has its columns; `excluded` says why it cannot be predicted (value None).
+    `ranges`: low_50, high_50, low_80, high_80 and p85 in the unit of the value; None where none are learned yet."""
 
     entity: Mapping[str, Any]
     value: float | None
@@ -114,6 +115,7 @@ class Answer:
     model_uuid: UUID | None
     prediction_uuid: UUID
     excluded: str | None = None
+    ranges: Mapping[str, float] | None = None
     reasons: tuple[Reason, ...] | None = None
 
 
@@ -136,6 +138,7 @@ class _Scored:
     from_prior: bool
     rung: str
     feature_hash: str
+    ranges: Mapping[str, float] | None
     features: Mapping[str, float]
     names: tuple[str, ...]
 
@@ -191,10 +194,11 @@ class Predictor:
                 Answer(
                     entity,
                     one.value,
-                    grades.word(spec, one.value, one.rung),
+                    grades.word(spec, one.value, one.ranges),
                     PRIOR if one.from_prior and not by_model else one.rung,
                     champion.model_uuid if by_model else None,
                     uuid4(),
+                    ranges=one.ranges,
                     reasons=reasons.get(entity["id"]) if explain else None,
                 )
             )
@@ -246,6 +250,7 @@ class Predictor:
                 row["from_prior"],
                 answered.rung,
                 answered.feature_hash,
+                row["ranges"],
                 row["features"],
                 answered.feature_names,
             )
@@ -276,7 +281,15 @@ class Predictor:
                 f"the replica of client '{client.slug}' does not answer, and these rows were never predicted before"
             ) from error
         answers = tuple(
-            Answer(row, row["value"], row["grade"], row["rung"], row["model_uuid"], row["prediction_uuid"])
+            Answer(
+                row,
+                row["value"],
+                row["grade"],
+                row["rung"],
+                row["model_uuid"],
+                row["prediction_uuid"],
+                ranges=row["ranges"],
+            )
             for row in rows
         )
         moment = max(row["predicted_at"] for row in rows)
@@ -301,6 +314,7 @@ class Predictor:
                     "entity": spec.entity,
                     "entity_id": answer.entity["id"],
                     "prediction_value": answer.value,
+                    "ranges": scored.ranges,
                     "input_features": scored.features,
                     "feature_hash": scored.feature_hash,
                     "response_time_ms": milliseconds,

@@ -24,6 +24,12 @@ def journal_folder() -> Path:
     return Path(os.environ.get("FORESIGHT_JOURNAL") or registry_snapshot().parent / "journal")
 
 
+def fleet_roles() -> frozenset[str]:
+    """Roles of Airflow whose people may see how the models of all clients do: small letters, by commas."""
+    stated = os.environ.get("FORESIGHT_FLEET_ROLES", "admin")
+    return frozenset(role.strip().lower() for role in stated.split(",") if role.strip())
+
+
 def conninfo(conn_id: str) -> str:
     """The address of an Airflow connection that the environment holds, for a process without Airflow."""
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"

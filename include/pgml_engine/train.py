@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import time
@@ -160,6 +161,7 @@ def _train(
         report,
     )
     deployed = automatic_deploy is not False and deploy.if_no_worse(session, project, model_id, scores)
+    _give_back()
     used = {*columns, *label_columns, moment}
     left_out = [column.name for column in source.columns if column not in used]
     session.plpy.notice(
@@ -169,6 +171,14 @@ def _train(
         + (f"; left out by their types: {', '.join(left_out)}" if left_out else "")
     )
     return [{"project": project.name, "task": project.task, "algorithm": algorithm, "deployed": deployed}]
+
+
+def _give_back() -> None:
+    """Memory that the fit has freed goes back to the system: else a session keeps as much as its largest training
+    took, and grows with each that finds it in pieces. An allocator other than glibc's is left alone."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _snapshot(

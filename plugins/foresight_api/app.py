@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from foresight_api import errors
 from foresight_api.dependencies import AT_ONCE, caller
 from foresight_api.errors import TooLarge, problem
-from foresight_api.routes import models, predictions
+from foresight_api.routes import models, pages, predictions
 from foresight_api.service import Service
 
 TITLE = "Foresight predictions"
@@ -46,6 +46,9 @@ def create_app(
                     router, prefix=prefix + version, dependencies=guarded, include_in_schema=version == ""
                 )
         document(app, prefix, guarded)
+        if person is not None:
+            # Pages are for people, and only Airflow knows who is one.
+            app.include_router(pages.router, prefix=prefix, include_in_schema=False)
     return app
 
 

@@ -10,6 +10,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from foresight_api.schemas import Problem
 from include.foresight.api_keys import KeyRefused
@@ -33,6 +34,13 @@ class Forbidden(ForesightError):
     """Known, but not allowed."""
 
 
+class NotFound(ForesightError):
+    """There is no such page, or none for whoever asks: the same words."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such page, or it is not for you")
+
+
 class Busy(ForesightError):
     """Too many requests wait already."""
 
@@ -49,6 +57,7 @@ TOLD: tuple[tuple[type[Exception], int, str], ...] = (
     (Unauthorized, 401, "Not authenticated"),
     (KeyRefused, 401, "Key refused"),
     (Forbidden, 403, "Not allowed"),
+    (NotFound, 404, "Not found"),
     (UnknownClient, 403, "No such client"),
     (NoModelYet, 409, "No model yet"),
     (TooLarge, 413, "Request too large"),
@@ -70,6 +79,12 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+def answer(request: Request, status: int, title: str, detail: str, errors: list[dict] | None = None) -> Response:
+    """A problem as the caller can read it: a page where a person looks at pages, else a document."""
+    as_page = getattr(request.state, "problem_page", None)
+    return as_page(request, status, title, detail) if as_page else problem(status, title, detail, errors)
+
+
 def problem(status: int, title: str, detail: str, errors: list[dict] | None = None) -> JSONResponse:
     document = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     if errors is not None:
@@ -80,32 +95,32 @@ def problem(status: int, title: str, detail: str, errors: list[dict] | None = No
 
 def install(app: FastAPI) -> None:
     @app.exception_handler(ForesightError)
-    async def told(request: Request, error: ForesightError) -> JSONResponse:
+    async def told(request: Request, error: ForesightError) -> Response:
         status, title = next((status, title) for kind, status, title in TOLD if isinstance(error, kind))
         if status == 500:
             return unexpected(request, error)
-        return problem(status, title, str(error))
+        return answer(request, status, title, str(error))
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         # Without the input: it may be large, and is the caller's own.
         found = [
             {"where": ".".join(map(str, one["loc"])), "what": one["msg"]} for one in jsonable_encoder(error.errors())
         ]
-        return problem(422, "Not as it should be", f"{len(found)} problems in the request", found)
+        return answer(request, 422, "Not as it should be", f"{len(found)} problems in the request", found)
 
     @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> JSONResponse:
-        return problem(error.status_code, "Refused", str(error.detail))
+    async def http(request: Request, error: HTTPException) -> Response:
+        return answer(request, error.status_code, "Refused", str(error.detail))
 
     @app.exception_handler(Exception)
-    async def other(request: Request, error: Exception) -> JSONResponse:
+    async def other(request: Request, error: Exception) -> Response:
         if is_away(error):
-            return problem(503, "Database away", "a database does not answer; try again in a moment")
+            return answer(request, 503, "Database away", "a database does not answer; try again in a moment")
         return unexpected(request, error)
 
 
-def unexpected(request: Request, error: Exception) -> JSONResponse:
+def unexpected(request: Request, error: Exception) -> Response:
     """What the caller learns is that it failed: the text of an error may hold anybody's values."""
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(500, "Failed", "the request failed; the server's log says why")
+    return answer(request, 500, "Failed", "the request failed; the server's log says why")

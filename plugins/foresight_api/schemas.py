@@ -61,8 +61,24 @@ class ReasonResponse(BaseModel):
     contribution: float
 
 
+class Interval(BaseModel):
+    """What comes true lies between these in 50 or 80 of 100 cases; null until the first night has learned."""
+
+    low: float
+    high: float
+
+
+class Dates(BaseModel):
+    earliest: datetime.datetime
+    latest: datetime.datetime
+
+
 class Prediction(BaseModel):
-    """Of an entity that cannot be predicted, `excluded` says why and the rest is null."""
+    """Of an entity that cannot be predicted, `excluded` says why and the rest is null. The intervals are in the unit of
+    the figure that is predicted: days of lead time, points, probability (how many such pull requests need rework)."""
+
+    interval_50: Interval | None
+    interval_80: Interval | None
 
     rung: str | None = Field(description="What answered: boosted, linear, recent (the simple rung) or prior.")
     model_uuid: UUID | None
@@ -77,7 +93,9 @@ class TrajectoryPrediction(Prediction):
     created: datetime.datetime | None
     current_lead_time_days: float | None
     predicted_lead_time_days: float | None
-    predicted_completion_date: datetime.datetime | None
+    predicted_completion_date: datetime.datetime | None = Field(description="As likely before as after (P50).")
+    completion_date_p85: datetime.datetime | None = Field(description="85 of 100 such epics are done by then.")
+    completion_dates_80: Dates | None
     confidence: Confidence | None
 
 

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from launcher import airflow, nightly, report
 from tests.e2e.night_shift import ACME, BROKEN, BROTHERS, LEAVER, NEWCOMER, SLUGS
+from tests.support import browser
 
 PHASES = ("prepare", "validate", "train", "gate", "enrich", "watch", "report")
 MODELS = {"complexity", "rework", "trajectory"}
@@ -87,6 +88,24 @@ def test_what_serves_is_the_same_on_both_sides(system, first_night):
         for row in champions
     ]
     assert sorted(ledger, key=str) == sorted(now, key=str)
+
+
+def test_the_pages_stand_in_airflows_own(system, first_night):
+    """Airflow's cookie opens them; its administrator looks after the fleet."""
+    address = airflow.base_url(system.instance)
+    token = system.api.client.headers["Authorization"].split()[1]
+    with browser.chromium() as chromium:
+        context = chromium.new_context(viewport=browser.SCREEN)
+        page = context.new_page()
+        assert page.goto(f"{address}/api/ml/pages").status == 401
+        context.add_cookies([{"name": "_token", "value": token, "url": address}])
+        page.goto(address)
+        page.get_by_role("link", name="Foresight").click()
+        frame = page.frame_locator("iframe")
+        frame.get_by_role("heading", name="Models", exact=True).wait_for()
+        assert frame.locator("#fleet tbody tr").count() == len(MODELS) * len(system.client_ids)
+        frame.locator(f"a[href$='/{ACME}/complexity']").click()
+        frame.locator("#errors-plot .main-svg").first.wait_for()
 
 
 PREDICTIONS = """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Request
 
@@ -13,6 +14,8 @@ from foresight_api.schemas import (
     ComplexityBody,
     ComplexityEstimate,
     ComplexityResponse,
+    Dates,
+    Interval,
     ReasonResponse,
     ReworkBody,
     ReworkPrediction,
@@ -59,6 +62,7 @@ async def estimate_complexity(
                 estimated_story_points=None if one.value is None else round(one.value, 1),
                 estimation_confidence=one.grade,
                 **prediction(one),
+                **intervals(one, lambda points: round(points, 2)),
             )
             for one in answers.answers
         ],
@@ -82,6 +86,7 @@ async def predict_rework(body: ReworkBody, request: Request, service: ServiceDep
                 rework_probability=one.value,
                 risk_level=one.grade,
                 **prediction(one),
+                **intervals(one, lambda share: share),
             )
             for one in answers.answers
         ],
@@ -104,15 +109,23 @@ def trajectory(one: Answer, answers: Answers) -> TrajectoryPrediction:
     # Counted as the answers' moment has it: the seconds that remain from then on.
     moment = (one.entity.get("as_of") or answers.as_of).replace(tzinfo=None)
     age = (moment - created).total_seconds() if created is not None else None
+
+    def date(seconds: float | None) -> datetime | None:
+        return None if seconds is None else moment + timedelta(seconds=min(seconds, CENTURY))
+
+    said = one.ranges or {}
     return TrajectoryPrediction(
         key=one.entity["key"],
         summary=one.entity["summary"],
         created=created,
         current_lead_time_days=None if age is None else age / DAY,
         predicted_lead_time_days=None if value is None or age is None else (age + value) / DAY,
-        predicted_completion_date=None if value is None else moment + timedelta(seconds=min(value, CENTURY)),
+        predicted_completion_date=date(value),
+        completion_date_p85=date(said.get("p85")),
+        completion_dates_80=Dates(earliest=date(said["low_80"]), latest=date(said["high_80"])) if said else None,
         confidence=one.grade,
         **prediction(one),
+        **intervals(one, lambda seconds: None if age is None else (age + seconds) / DAY),
     )
 
 
@@ -127,6 +140,16 @@ def prediction(one: Answer) -> dict:
         if reasons is None
         else [ReasonResponse(feature=reason.feature, contribution=reason.contribution) for reason in reasons],
     }
+
+
+def intervals(one: Answer, told: Callable[[float], float | None]) -> dict:
+    """`told`: from the unit of the answers to that of the response; None where that has none."""
+    found = {}
+    for share in (50, 80):
+        said = one.ranges or {}
+        low, high = (told(said[f"{end}_{share}"]) if said else None for end in ("low", "high"))
+        found[f"interval_{share}"] = None if low is None or high is None else Interval(low=low, high=high)
+    return found
 
 
 def common(answers: Answers) -> dict:

@@ -16,7 +16,12 @@ select
     end as ml_predicted_lead_time_seconds,
     -- A century is as far as a date makes sense.
     trajectory.as_of + make_interval(secs => least(trajectory.value, 3155760000)) as ml_predicted_completion_date,
-    trajectory.grade as ml_prediction_confidence
+    trajectory.grade as ml_prediction_confidence,
+    estimate.low_80 as ml_estimated_story_points_low_80,
+    estimate.high_80 as ml_estimated_story_points_high_80,
+    trajectory.as_of + make_interval(secs => least(trajectory.low_80, 3155760000)) as ml_predicted_completion_low_80,
+    trajectory.as_of + make_interval(secs => least(trajectory.high_80, 3155760000)) as ml_predicted_completion_high_80,
+    trajectory.as_of + make_interval(secs => least(trajectory.p85, 3155760000)) as ml_predicted_completion_p85
 from public.issues as i
 left join ml.issue_predictions as estimate
     on estimate.client_id = i.client_id and estimate.issue_id = i.id and estimate.model = 'complexity'

@@ -8,7 +8,9 @@ select
     rework.value as ml_rework_probability,
     rework.grade as ml_risk_level,
     rework.rung as ml_rework_rung,
-    rework.as_of as ml_rework_as_of
+    rework.as_of as ml_rework_as_of,
+    rework.low_80 as ml_rework_probability_low_80,
+    rework.high_80 as ml_rework_probability_high_80
 from public.pull_requests as p
 left join ml.pull_request_predictions as rework
     on rework.client_id = p.client_id and rework.pull_request_id = p.id and rework.model = 'rework';

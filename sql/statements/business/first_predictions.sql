@@ -3,8 +3,7 @@ select distinct on (entity_id)
     entity_id,
     as_of,
     prediction_value as value,
-    coalesce((to_jsonb(answers) -> 'ranges' ->> 'p85')::float8, (to_jsonb(answers) ->> 'p85')::float8, prediction_value)
-        as late,
+    coalesce((ranges ->> 'p85')::float8, prediction_value) as late,
     (input_features ->> 'simple')::float8 as simple
 from ml.prediction_log as answers
 where

@@ -4,5 +4,6 @@ create temporary table incoming (
     key text,
     value float8,
     from_prior boolean,
+    ranges text,
     features text
 ) on commit drop

@@ -4,6 +4,7 @@ select
     simple,
     slice,
     moment,
+    known_at,
     entity_id,
     known_at > coalesce(%(looked_until)s::timestamp, '-infinity') as new
 from judged

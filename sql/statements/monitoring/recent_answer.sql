@@ -1,7 +1,8 @@
 -- A real, recent row that this model has answered.
 select
     answers.entity_id,
-    answers.prediction_value,
+    -- What the model itself said: a probability is told as what it has come to.
+    coalesce((answers.ranges ->> 'raw')::float8, answers.prediction_value) as prediction_value,
     answers.input_features,
     training.feature_names
 from ml.prediction_log as answers

@@ -3,5 +3,6 @@ select
     entity_id,
     value,
     from_prior,
+    ranges::jsonb as ranges,
     features::jsonb as features
 from outgoing

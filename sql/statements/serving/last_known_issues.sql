@@ -8,6 +8,13 @@ select
     null::float8 as story_points,
     value,
     grade,
+    case
+        when low_80 is not null
+            then
+                jsonb_build_object(
+                    'low_50', low_50, 'high_50', high_50, 'low_80', low_80, 'high_80', high_80, 'p85', p85
+                )
+    end as ranges,
     rung,
     model_uuid,
     prediction_uuid,

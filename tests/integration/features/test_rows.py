@@ -176,12 +176,12 @@ def test_the_simple_answer_is_what_the_contract_says(model, training, as_client,
         known = everything[everything["known_at"] < row.moment]
         count = len(known)
         if model == "complexity":
-            expected = drawn_to_prior(statistics.median(labels[: count or 1][-best[count] :]), count, 3.0)
+            expected = drawn_to_prior(statistics.median(labels[: count or 1][-best[count] :]), count, 3.0, 1)
         elif model == "trajectory":
             age = row.age_days * 86400
             longer = [lead - age for lead in labels[:count][-200:] if lead > age][-best[count] :]
             expected = statistics.median(longer or labels[:count][-20:] or [0])
-            expected = drawn_to_prior(expected, count, 2592000.0)
+            expected = drawn_to_prior(expected, count, 2592000.0, 5)
         else:
             lines = [size_class(*both) for both in zip(known["additions"], known["deletions"], strict=True)]
             alike = [
@@ -215,11 +215,11 @@ def best_widths(model, labels, known_at, moments):
     return found
 
 
-def drawn_to_prior(forecast, count, prior):
-    """The first twenty labels against five of the prior's, fading, on the log scale."""
+def drawn_to_prior(forecast, count, prior, labels):
+    """The first twenty labels against so many of the prior's, fading, on the log scale."""
     if count == 0 or count >= 20:
         return forecast if count else prior
-    weight = 5 * (1 - count / 20)
+    weight = labels * (1 - count / 20)
     return math.expm1((count * math.log1p(forecast) + weight * math.log1p(prior)) / (count + weight))
 
 

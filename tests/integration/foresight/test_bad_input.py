@@ -88,11 +88,11 @@ def test_a_client_with_one_row(installed: Installation, databases: Databases, cl
     [estimated, asked] = desk.insert("issues", [*issues(desk, 1, updated=None), open_one])
     found = night(installed, databases, client)
     assert not found.errors and set(statuses(installed, found).values()) == {"too_little_data"}
-    # One label is known, of 1 point: it answers for the one that is asked for, drawn to the prior's 3 by 4.75 labels.
+    # One label is known, of 1 point: it answers for the one that is asked for, drawn to the prior's 3 by 0.95 labels.
     rows = installed.dicts(installed.primary, f"select * from ml.issue_predictions where client_id = {client}")
     [(issue, value, rung)] = [(row["issue_id"], row["value"], row["rung"]) for row in rows]
     assert (issue, rung) == (asked, "recent")
-    assert value == pytest.approx(2 ** (1 / 5.75) * 4 ** (4.75 / 5.75) - 1)
+    assert value == pytest.approx(2 ** (1 / 1.95) * 4 ** (0.95 / 1.95) - 1)
     assert estimated != asked
 
 

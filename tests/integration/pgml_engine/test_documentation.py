@@ -4,8 +4,11 @@ joint regression, on its own data sets."""
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
+
+from launcher.system import CHECKOUT, postgres_bin
 
 # As there: the hyperparameters that keep an example short.
 REGRESSIONS = {
@@ -224,3 +227,17 @@ def test_preprocessing(warm):
         'from pgml."jdxcosta/diamonds" limit 10'
     ).fetchall()
     assert all(predicted == pytest.approx(price, rel=0.2) for price, predicted in rows)
+
+
+def test_the_script_of_examples(engine_db, warm):
+    """As its first lines say to run it."""
+    script = CHECKOUT / "docs" / "examples" / "postgresml.sql"
+    command = [postgres_bin() / "psql", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-f", script, "--dbname", engine_db]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    (chosen,) = (line for line in run.stdout.splitlines() if "max_depth" in line)
+    assert json.loads(chosen).keys() == {"n_estimators", "max_depth"}
+    rows = [[cell.strip() for cell in line.split("|")] for line in run.stdout.splitlines()]
+    trained = [row[2] for row in rows if row[:2] == ["Example: diabetes", "regression"]]
+    assert trained == ["linear", "ridge", "random_forest", "xgboost", "lightgbm"]
+    assert warm.execute("select count(*) from pgml.projects where name like 'Example:%%'").fetchone() == (0,)

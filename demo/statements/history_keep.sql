@@ -1,0 +1,20 @@
+-- The history moves into a schema of its own; the platform's tables are left empty.
+create schema history;
+create table history.issues as table public.issues;
+create index on history.issues (client_id, created);
+delete from public.issues;
+create table history.issue_changelogs as table public.issue_changelogs;
+create index on history.issue_changelogs (client_id, issue_id);
+delete from public.issue_changelogs;
+create table history.pull_requests as table public.pull_requests;
+create index on history.pull_requests (client_id, pr_created_at);
+delete from public.pull_requests;
+create table history.pull_request_commits as table public.pull_request_commits;
+create index on history.pull_request_commits (client_id, pull_request_id);
+delete from public.pull_request_commits;
+create table history.pull_request_reviews as table public.pull_request_reviews;
+create index on history.pull_request_reviews (client_id, pull_request_id);
+delete from public.pull_request_reviews;
+create table history.pull_request_comments as table public.pull_request_comments;
+create index on history.pull_request_comments (client_id, pull_request_id);
+delete from public.pull_request_comments;

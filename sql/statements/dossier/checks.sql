@@ -1,0 +1,23 @@
+-- What validation found in the client's newest validated night that concerns this model.
+select
+    results.check_name,
+    results.severity,
+    results.reason,
+    results.rows_affected
+from ml.validation_results as results
+where
+    results.client_id = %(client_id)s
+    and (results.model is null or results.model = %(model)s)
+    and not results.passed
+    and results.run_id = (
+        select runs.run_id
+        from ml.nightly_runs as runs
+        where
+            runs.client_id = %(client_id)s
+            and runs.phases ? 'validate'
+        order by runs.started_at desc
+        limit 1
+    )
+order by
+    results.severity,
+    results.check_name

@@ -1,0 +1,13 @@
+-- The newest nights of the client, newest first.
+select
+    dag_run_id,
+    as_of,
+    state,
+    started_at,
+    finished_at,
+    failed_tasks,
+    predictions_written
+from ml.nightly_runs
+where client_id = %(client_id)s
+order by started_at desc
+limit %(most)s

@@ -1,0 +1,44 @@
+-- Every model of the active clients whose rows the role may read: what serves it, how it was found, the last night. No
+-- sentence of a verdict or of a look: these name rows, and fleet people read this.
+select
+    clients.client_id,
+    clients.slug,
+    clients.name,
+    clients.ml_predictions_enabled,
+    models.model,
+    champions.rung,
+    champions.version,
+    champions.promoted_at,
+    health.status,
+    health.checked_at,
+    last_runs.state as run_state,
+    last_runs.as_of as run_as_of,
+    last_runs.started_at as run_started_at
+from ml.clients as clients
+cross join unnest(%(models)s::text[]) as models (model)
+left join ml.champions as champions
+    on champions.client_id = clients.client_id and champions.model = models.model
+left join lateral (
+    select
+        runs.state,
+        runs.as_of,
+        runs.started_at
+    from ml.nightly_runs as runs
+    where runs.client_id = clients.client_id
+    order by runs.started_at desc
+    limit 1
+) as last_runs on true
+left join lateral (
+    -- A night without news looks at no model.
+    select runs.run_id
+    from ml.nightly_runs as runs
+    where
+        runs.client_id = clients.client_id
+        and runs.phases ? 'watch'
+    order by runs.started_at desc
+    limit 1
+) as watched on true
+left join ml.model_health as health
+    on health.run_id = watched.run_id and health.model = models.model
+where clients.active
+order by clients.slug, models.model

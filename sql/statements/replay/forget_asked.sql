@@ -1,0 +1,2 @@
+-- What the model before was asked.
+drop table if exists asked

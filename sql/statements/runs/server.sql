@@ -1,0 +1,2 @@
+-- What the server's own configuration calls it.
+select current_setting('cluster_name') as cluster_name
