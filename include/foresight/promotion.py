@@ -176,7 +176,8 @@ class _Gate:
             return []
         table = sql.Identifier(names.client_schema(self.client_id), training["training_table"])
         with self.replica.as_client(self.client_id) as tx:
-            return ranges.labelled(tx, spec, table, self.run.as_of)
+            rows = {ranges.SIMPLE: ranges.labelled(tx, spec, table, self.run.as_of)}
+            return ranges.recall(tx, self.client_id, spec, rows)[ranges.SIMPLE]
 
     def _answers(
         self, spec: ModelSpec, training: Mapping[str, Any], champion: Champion | None
@@ -211,6 +212,7 @@ class _Gate:
                         ranges.Row(at_least, answer, None, over=False)
                         for at_least, answer in zip(open_still, answers, strict=True)
                     ]
+            answered = ranges.recall(tx, self.client_id, spec, answered)
         # Where a model ought to serve that cannot be asked, nothing has been compared with what answers instead.
         first = seen["looked_until"] is None or (theirs is None and champion is not None and champion.rung != RECENT)
         judged = Judged(

@@ -15,7 +15,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
 from uuid import UUID
@@ -37,7 +37,7 @@ PROMISED: Mapping[str, float] = {"50": 0.5, "80": 0.8, P85: 0.85}
 
 # Rows that a rule is learned from: the latest. More would follow a change later, fewer would be luck. Probabilities
 # take more to tell.
-LATEST = {"regression": 300, "classification": 2000}
+LATEST = {"regression": 200, "classification": 2000}
 # With fewer rows a model keeps the rule that it has.
 LEAST = 30
 
@@ -60,12 +60,14 @@ ROOM = 1e-6
 
 @dataclass(frozen=True)
 class Row:
-    """`over` false: what was asked about is not over yet, and `label` is what it is at least."""
+    """`over` false: what was asked about is not over yet, and `label` is what it is at least. `told`: what the rule so
+    far says of the answer, for rows that have become known since."""
 
     label: float
     answer: float
     known_at: datetime.datetime | None
     over: bool = True
+    told: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,18 +100,22 @@ def learn(
         rule = calibration.learn(spec, [row.label for row in latest], [row.answer for row in latest])
         return Learned({"knots": rule}, rows=len(latest))
     levels = dict(before.levels) if before else dict(PROMISED)
-    held = _held(spec, before, latest) if before and follows else None
+    held = _held(latest) if before and follows else None
     if held:
         levels = {name: _moved(name, levels[name], held[name], int(held["rows"])) for name in PROMISED}
     open_still = [row for row in rows if not row.over]
     sizes, masses = _distances(spec, latest, open_still)
-    widths, widest = _widths(spec, latest), central(labels)
+    units, widest = _units(spec, latest), central(labels)
+    # What errs by ratios is told by ratios.
+    by_ratio = spec.measure == "median_absolute_log_error"
     rule = {
         "scale": "log1p" if spec.target == "log1p" else "identity",
-        **{name: list(_shortest(sizes, masses, levels[name], widths, widest)) for name in ("50", "80")},
+        **{
+            name: list(_shortest(sizes, masses, levels[name], units, widest, by_ratio=by_ratio))
+            for name in ("50", "80")
+        },
         P85: _quantile(sizes, masses, levels[P85]),
         "values": few_values(labels),
-        "widest": widest,
         "spread": spread(labels),
     }
     return Learned(rule, levels, held, len(latest))
@@ -168,32 +174,39 @@ def _shortest(
     sizes: np.ndarray,
     masses: np.ndarray,
     level: float,
-    widths: Callable[[np.ndarray], np.ndarray],
+    units: Callable[[np.ndarray], np.ndarray],
     widest: float | None,
+    *,
+    by_ratio: bool,
 ) -> tuple[float, float]:
     """The ends of the shortest stretch with this share and nought inside. Where that is wider than allowed, the allowed
-    one that holds most; where there is none with this share, all there is. `widths` turns distances into the unit in
-    which shortness is judged."""
+    one that holds most; where there is none with this share, all there is. `units`: from distances to the label's unit,
+    for a usual answer; shortness is judged there, or `by_ratio` of the ends."""
     upto = np.concatenate([[0.0], np.cumsum(masses)])
     lows, highs = np.minimum(sizes, 0.0), np.maximum(sizes, 0.0)
     share = np.triu(upto[None, 1:] - upto[:-1, None])
-    width = widths(highs)[None, :] - widths(lows)[:, None]
+    width = units(highs)[None, :] - units(lows)[:, None]
+    length = highs[None, :] - lows[:, None] if by_ratio else width
     behind = np.tri(len(sizes), k=-1, dtype=bool)
     fits = (share >= level - 1e-12) & ~behind
     if not fits.any():
         fits = share >= share.max() - 1e-12
-    chosen = np.where(fits, width, np.inf)
-    if widest is not None and chosen.min() > _allowed(widest):
+    best = _least(length, fits)
+    if widest is not None and width[best] > _allowed(widest):
         allowed = (width <= _allowed(widest)) & ~behind
         if allowed.any():
             most = np.where(allowed, share, -1.0).max()
-            chosen = np.where(allowed & (share >= most - 1e-12), width, np.inf)
-    first, last = np.unravel_index(int(chosen.argmin()), chosen.shape)
-    return float(lows[first] - ROOM), float(highs[last] + ROOM)
+            best = _least(length, allowed & (share >= most - 1e-12))
+    return float(lows[best[0]] - ROOM), float(highs[best[1]] + ROOM)
+
+
+def _least(length: np.ndarray, among: np.ndarray) -> tuple[int, int]:
+    first, last = np.unravel_index(int(np.where(among, length, np.inf).argmin()), length.shape)
+    return int(first), int(last)
 
 
 def _allowed(widest: float) -> float:
-    """As ml.shrunk has it: what rounding and the room at the ends add is no width."""
+    """What rounding and the room at the ends add is no width."""
     return widest * 1.001 + 0.001
 
 
@@ -203,25 +216,25 @@ def _quantile(sizes: np.ndarray, masses: np.ndarray, level: float) -> float:
     return float(max(sizes[place], 0.0) + ROOM)
 
 
-def _widths(spec: ModelSpec, rows: Sequence[Row]) -> Callable[[np.ndarray], np.ndarray]:
-    """Of errors that are measured as ratios the shortest range is the one with the smallest ratio of its ends, else the
-    one that is shortest in the label's unit, for a usual answer."""
-    if spec.target != "log1p" or spec.measure == "median_absolute_log_error":
+def _units(spec: ModelSpec, rows: Sequence[Row]) -> Callable[[np.ndarray], np.ndarray]:
+    """From distances to the label's unit, for the mean answer: the width of its range is the mean of all widths."""
+    if spec.target != "log1p":
         return lambda distances: distances
-    usual = float(np.median(scaled(spec, [row.answer for row in rows]))) if rows else float(np.log1p(spec.prior))
-    return lambda distances: np.maximum(np.expm1(usual + distances), 0.0)
+    usual = 1 + (float(np.mean([row.answer for row in rows])) if rows else spec.prior)
+    return lambda distances: np.maximum(usual * np.exp(distances) - 1, 0.0)
 
 
-def _held(spec: ModelSpec, before: Known, rows: Sequence[Row]) -> dict[str, float] | None:
-    """What the rule before has held of the rows that became known since."""
-    new = [row for row in rows if row.known_at > before.as_of]
+def _held(rows: Sequence[Row]) -> dict[str, float] | None:
+    """What the rule before has held of the rows that became known since. It is held to what it told, with all that drew
+    it in: a level that did not see that would never make up for it."""
+    new = [row for row in rows if row.told is not None]
     if not new:
         return None
-    labels, answers = (np.array([getattr(row, name) for row in new], dtype=float) for name in ("label", "answer"))
-    off = scaled(spec, labels) - scaled(spec, answers)
-    rule = before.rule
-    found = {name: float(((rule[name][0] <= off) & (off <= rule[name][1])).mean()) for name in ("50", "80")}
-    return found | {P85: float((off <= rule[P85]).mean()), "rows": len(new)}
+    found = {
+        name: sum(row.told[f"low_{name}"] <= row.label <= row.told[f"high_{name}"] for row in new) / len(new)
+        for name in ("50", "80")
+    }
+    return found | {P85: sum(row.label <= row.told[P85] for row in new) / len(new), "rows": len(new)}
 
 
 def _moved(name: str, level: float, held: float, rows: int) -> float:
@@ -244,9 +257,25 @@ def labelled(tx: Transaction, spec: ModelSpec, table: sql.Identifier, as_of: dat
 
 
 def known(tx: Transaction, client_id: int, model: str) -> dict[UUID, Known]:
-    """By who answered; on the primary."""
+    """By who answered. On the primary, or on the replica from its own copy."""
     rows = tx.all("ranges/known", {"client_id": client_id, "model": model})
     return {row["answered_by"]: Known(row["rule"], row["levels"], row["as_of"]) for row in rows}
+
+
+def recall(
+    tx: Transaction, client_id: int, spec: ModelSpec, answered: Mapping[UUID, Sequence[Row]]
+) -> dict[UUID, list[Row]]:
+    """The rows with what the rules so far tell of those that have become known since; on the replica."""
+    found = {answered_by: list(rows) for answered_by, rows in answered.items()}
+    if spec.task == "classification":
+        return found
+    for answered_by, before in known(tx, client_id, spec.model).items():
+        rows = found.get(answered_by, [])
+        new = [place for place, row in enumerate(rows) if row.over and row.known_at > before.as_of]
+        told = of_answers(tx, before.rule, [rows[place].answer for place in new])
+        for place, said in zip(new, told, strict=True):
+            rows[place] = replace(rows[place], told=said)
+    return found
 
 
 def keep(

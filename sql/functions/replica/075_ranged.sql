@@ -4,31 +4,18 @@ returns float8
 language sql immutable parallel safe
 as $$ select case when scale = 'log1p' then greatest(exp(least(level, 100)) - 1, 0) else level end $$;
 
--- A range no wider than `widest` (null: any width will do; what rounding adds is no width), its ends a millionth outside the
--- outermost of the label's few `known` values that it holds (null: they are many). The answer stays inside.
+-- A range whose ends lie a millionth outside the outermost of the label's few values that it holds (null: they are many; then
+-- it stays). The answer stays inside.
 create or replace function ml.drawn_in(
-    answer float8, low_end float8, high_end float8, widest float8, known jsonb, out low float8, out high float8
+    answer float8, low_end float8, high_end float8, few_values jsonb, out low float8, out high float8
 )
 language sql immutable parallel safe
 as $$
     select
-        least(coalesce(held.lowest - 1e-6, shrunk.low), answer) as low,
-        greatest(coalesce(held.highest + 1e-6, shrunk.high), answer) as high
-    from (
-        select case when high_end - low_end > widest * 1.001 + 0.001 then widest / (high_end - low_end) else 1 end as by
-    ) as share
-    cross join lateral (
-        select
-            answer - share.by * (answer - low_end) as low,
-            answer + share.by * (high_end - answer) as high
-    ) as shrunk
-    cross join lateral (
-        select
-            min(one.value::float8) as lowest,
-            max(one.value::float8) as highest
-        from jsonb_array_elements_text(case jsonb_typeof(known) when 'array' then known end) as one (value)
-        where one.value::float8 between shrunk.low and shrunk.high
-    ) as held
+        least(coalesce(min(one.value::float8) - 1e-6, low_end), answer) as low,
+        greatest(coalesce(max(one.value::float8) + 1e-6, high_end), answer) as high
+    from jsonb_array_elements_text(case jsonb_typeof(few_values) when 'array' then few_values end) as one (value)
+    where one.value::float8 between low_end and high_end
 $$;
 
 -- What a rule of ml.ranges says of an answer: {"value": ..., "low_50": ..., "high_50": ..., "low_80": ..., "high_80": ...} and, of a
@@ -131,10 +118,10 @@ as $$
                         ml.unscaled(asked.level + (rule ->> 'p85')::float8, rule ->> 'scale') as p85
                 ) as bounds
                 cross join lateral ml.drawn_in(
-                    answer, bounds.low_50, bounds.high_50, (rule ->> 'widest')::float8, rule -> 'values'
+                    answer, bounds.low_50, bounds.high_50, rule -> 'values'
                 ) as inner_50
                 cross join lateral ml.drawn_in(
-                    answer, bounds.low_80, bounds.high_80, (rule ->> 'widest')::float8, rule -> 'values'
+                    answer, bounds.low_80, bounds.high_80, rule -> 'values'
                 ) as inner_80
             )
         end

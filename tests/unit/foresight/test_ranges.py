@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,9 +28,19 @@ def rows(labels, answers, first: int = 0) -> list[Row]:
 
 
 def ends(rule, answer: float, share: str = "80") -> tuple[float, float]:
-    """As ml.ranged has it, but for the widest (an integration test holds the two together)."""
-    low, high = (math.expm1(math.log1p(answer) + end) for end in rule[share])
-    return max(low, 0), high
+    """As ml.ranged has it (an integration test holds the two together)."""
+    low, high = (max(math.expm1(math.log1p(answer) + end), 0) for end in rule[share])
+    inside = [value for value in rule["values"] or () if low <= value <= high]
+    return (min(inside[0] - 1e-6, answer), max(inside[-1] + 1e-6, answer)) if inside else (low, high)
+
+
+def told(rule, row: Row) -> Row:
+    said = {
+        f"{end}_{share}": at
+        for share in ("50", "80")
+        for end, at in zip(("low", "high"), ends(rule, row.answer, share), strict=True)
+    }
+    return replace(row, told=said | {"p85": math.expm1(math.log1p(row.answer) + rule["p85"])})
 
 
 def lived(labels, answers, nightly: int = 20) -> tuple[float, float, float]:
@@ -37,7 +48,14 @@ def lived(labels, answers, nightly: int = 20) -> tuple[float, float, float]:
     known, held, widths, spreads = None, [], [], []
     everything = rows(labels, answers)
     for night in range(nightly, len(labels), nightly):
-        learned = learn(COMPLEXITY, everything[:night], labels[:night], known, follows=known is not None)
+        new = [told(known.rule, row) for row in everything[night - nightly : night]] if known else everything[:night]
+        learned = learn(
+            COMPLEXITY,
+            [*everything[: night - nightly], *new],
+            labels[:night],
+            known,
+            follows=known is not None,
+        )
         known = Known(learned.rule, learned.levels, everything[night - 1].known_at)
         for row in everything[night : night + nightly]:
             low, high = ends(learned.rule, row.answer)
@@ -104,11 +122,12 @@ def test_what_is_not_over_yet_lengthens_a_range():
 def test_levels_follow_what_was_held_and_stay_in_bounds():
     labels = list(POINTS) * 20
     answers = [3.0] * len(labels)
-    wide = {"scale": "log1p", "50": [-9.0, 9.0], "80": [-9.0, 9.0], "p85": 9.0}
-    narrow = {"scale": "log1p", "50": [0.0, 0.0], "80": [0.0, 0.0], "p85": -9.0}
-    for rule, direction in ((wide, -1), (narrow, 1)):
-        before = Known(rule, dict(PROMISED), BEGAN + datetime.timedelta(hours=99))
-        learned = learn(COMPLEXITY, rows(labels, answers), labels, before, follows=True)
+    names = ("low_50", "high_50", "low_80", "high_80", "p85")
+    wide, narrow = dict(zip(names, (0, 99, 0, 99, 99), strict=True)), dict(zip(names, (6, 7, 6, 7, 0), strict=True))
+    for said, direction in ((wide, -1), (narrow, 1)):
+        before = Known({}, dict(PROMISED), BEGAN + datetime.timedelta(hours=99))
+        heard = [replace(row, told=said) if n >= 100 else row for n, row in enumerate(rows(labels, answers))]
+        learned = learn(COMPLEXITY, heard, labels, before, follows=True)
         assert learned.held["rows"] == len(labels) - 100
         for name, promised in PROMISED.items():
             assert (learned.levels[name] - promised) * direction > 0
