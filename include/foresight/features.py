@@ -160,7 +160,8 @@ def score(
 
 def columns(tx: Transaction, table: sql.Identifier) -> tuple[str, ...]:
     """The features of a table that was made by a feature SQL, in order."""
-    description = tx.run("features/columns", table=table).description or []
+    # Never prepared: temporary tables of one name have other columns for another model, and a plan would be refused.
+    description = tx.connection.execute(statement("features/columns", table=table), prepare=False).description or []
     found = [column.name for column in description]
     return tuple(name for name in found if name not in CONTRACT and name != PART)
 

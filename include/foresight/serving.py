@@ -160,7 +160,7 @@ class Predictor:
         began = time.monotonic()
         try:
             with self.databases.session(client.replica_conn_id) as replica:
-                found = self._from_replica(replica, client, spec, asked, explain, began)
+                found = self._from_replica(replica, client, spec, asked, explain)
         except (psycopg.Error, PoolTimeout) as error:
             if not is_away(error) and not isinstance(error, PoolTimeout):
                 raise
@@ -168,9 +168,7 @@ class Predictor:
         self._write_log(self._log_rows(client, spec, found, began))
         return found.answers
 
-    def _from_replica(
-        self, replica: Session, client: Client, spec: ModelSpec, asked: Asked, explain: bool, began: float
-    ) -> _Found:
+    def _from_replica(self, replica: Session, client: Client, spec: ModelSpec, asked: Asked, explain: bool) -> _Found:
         moment = datetime.datetime.now(datetime.UTC)
         with replica.as_client(client.client_id, timeout=ANSWER_SECONDS) as tx:
             champion = champions.read(tx, client.client_id).get(spec.model)

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import metrics
-from .errors import BadData, PgmlError
+from .errors import BadData, PgmlError, TooLarge
 from .session import entry_point
 
 if TYPE_CHECKING:
     from .session import Session
+
+
+# The table of classes by classes is in memory; without a limit one call could take all of the server's.
+MOST_CLASSES = 1000
 
 
 @entry_point
@@ -25,6 +29,8 @@ def regression_metrics(session: Session, truth: list[float], predicted: list[flo
 def classification_metrics(session: Session, truth: list[float], predicted: list[float], classes: int) -> str:
     """JSON with f1, precision, recall, accuracy, mcc."""
     actual, guessed = _pair(truth, predicted)
+    if classes > MOST_CLASSES:
+        raise TooLarge(f"num_classes must be {MOST_CLASSES} at most, got {classes}")
     for values in (actual, guessed):
         if not np.isin(values, np.arange(classes)).all():
             raise BadData(f"classes must be whole numbers from 0 to {classes - 1}")

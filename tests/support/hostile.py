@@ -1,6 +1,6 @@
-"""Attacks of one client on another: through SQL as a login of one client's role, and through the API's own answers.
+"""Attacks of one client on another: by SQL as a login of one client's role, and through the API.
 
-Nothing here lists tables, functions or routes: each is found where it is, so what is made tomorrow is attacked tomorrow.
+Nothing here lists tables, functions or routes: each is found where it is, so what is made tomorrow is attacked then.
 An attack is counted by its shape: endpoint, attack, identity and target.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from psycopg import errors, sql
 
-from include.foresight.database import PRIMARY, REPLICA
+from include.foresight.database import PRIMARY, REPLICA, is_away
 from tests.support import hostile_world
 from tests.support.hostile_world import MODELS, REPOSITORY, SHARED, Tenant, World
 
@@ -25,7 +25,8 @@ RELATIONS = """
 select n.nspname::text, c.relname::text, c.relkind::text
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
-where c.relkind in ('r', 'p', 'v', 'm', 'S', 'f') and n.nspname !~ '^pg_(toast|temp)' and n.nspname <> 'information_schema'
+where c.relkind in ('r', 'p', 'v', 'm', 'S', 'f') and n.nspname !~ '^pg_(toast|temp)'
+    and n.nspname <> 'information_schema'
 order by 1, 2
 """
 FUNCTIONS = """
@@ -64,7 +65,9 @@ def scan(found: Findings, where: str, said: Any, victims: Iterable[Tenant], *, w
             found.leak(f"{where}: {mark.group()!r} of {victim.slug}")
 
 
-def refused(connection: psycopg.Connection, query: sql.Composable, values: Any = None) -> tuple[list, int, Exception | None]:
+def refused(
+    connection: psycopg.Connection, query: sql.Composable, values: Any = None
+) -> tuple[list, int, Exception | None]:
     """Rows, number of rows and error of a statement that is undone in any case."""
     try:
         with connection.transaction(force_rollback=True):
@@ -89,10 +92,12 @@ def sql_attacks(world: World, found: Findings, attacker: Tenant, side: str, only
             rows, _, error = refused(connection, sql.SQL("select t::text from {} as t").format(target))
             found.tried(endpoint, f"read {kind}", identity, "foreign rows")
             where = f"{side}: select from {schema}.{name} as {attacker.slug}"
-            scan(found, where, [rows, str(error)], victims, with_ids=not schema.startswith("pg_"))
+            # What was asked for is said again in the refusal.
+            said = str(error).replace(schema, "")
+            scan(found, where, [rows, said], victims, with_ids=not schema.startswith("pg_"))
             if kind in "rpvf" and not schema.startswith("pg_"):
                 leaky(found, connection, target, where, victims)
-            if kind in "rp" and not schema.startswith("pg_"):
+            if kind in "rp" and not schema.startswith("pg_") and schema != attacker.schema:
                 writes(world, found, connection, superuser, attacker, victim, (schema, name), endpoint)
         functions(world, found, connection, superuser, attacker, victim, side, only)
         if only is None:
@@ -104,7 +109,7 @@ def leaky(found: Findings, connection: psycopg.Connection, target: sql.Identifie
     query = sql.SQL("select from {} as t where cast(left(t::text, 400) as integer) > 0").format(target)
     _, _, error = refused(connection, query)
     found.tried(where.split(":")[0], "leaky condition", "login of one client", "foreign rows")
-    scan(found, f"{where} (leaky)", str(error), victims)
+    scan(found, f"{where} (leaky)", str(error).replace(target.as_string().split(".")[0].strip('"'), ""), victims)
 
 
 def writes(world, found, connection, superuser, attacker, victim, relation, endpoint) -> None:
@@ -130,7 +135,9 @@ def writes(world, found, connection, superuser, attacker, victim, relation, endp
         _, count, _ = refused(connection, query)
         found.tried(endpoint, attack, identity, "foreign rows")
         if count > own:
-            found.leak(f"{endpoint}: {attack} of {schema}.{name} as {attacker.slug} reached {count} rows, {own} are its own")
+            found.leak(
+                f"{endpoint}: {attack} of {schema}.{name} as {attacker.slug} reached {count} rows, {own} are its own"
+            )
     marks = victim.marks()
     stored = superuser.execute(sql.SQL("select row_to_json(t)::text from {} as t").format(target)).fetchall()
     foreign = [row for (row,) in stored if marks.search(row)][:1]
@@ -158,9 +165,14 @@ def functions(world, found, connection, superuser, attacker, victim, side, only)
             continue
         for model in MODELS[: 1 if name not in ("predict", "explain") else 2]:
             model_id = world.models[victim.client_id, model]
-            project = superuser.execute(
-                "select name from pgml.projects where id = (select project_id from pgml.models where id = %s)", [model_id]
-            ).fetchone()[0] if side == REPLICA else victim.word
+            project = (
+                superuser.execute(
+                    "select name from pgml.projects where id = (select project_id from pgml.models where id = %s)",
+                    [model_id],
+                ).fetchone()[0]
+                if side == REPLICA
+                else victim.word
+            )
             # A number beside a text or a list is a size, not an id.
             number = model_id if schema == "pgml" else victim.client_id if kinds[:1] == ["integer"] else 8
             arguments = [argument(kind, number, project) for kind in kinds]
@@ -171,11 +183,18 @@ def functions(world, found, connection, superuser, attacker, victim, side, only)
             )
             rows, _, error = refused(connection, query)
             found.tried(f"{side}.{schema} functions", "call", "login of one client", "foreign ids and names")
+            if isinstance(error, errors.QueryCanceled) or (error is not None and is_away(error)):
+                found.leak(f"{side}: {signature} as {attacker.slug} takes the server: {error}")
             where = f"{side}: {signature} as {attacker.slug}"
             if schema == "pgml" and kinds and kinds[0] in ("bigint", "text") and named(name) and rows:
                 found.leak(f"{where} answered for {victim.slug}: {rows[:1]}")
             # What was asked with is said again in the refusal.
-            said = str([rows, str(error)]).replace(str(model_id), "").replace(project, "").replace(str(victim.client_id), "")
+            said = (
+                str([rows, str(error)])
+                .replace(str(model_id), "")
+                .replace(project, "")
+                .replace(str(victim.client_id), "")
+            )
             scan(found, where, said, [victim])
 
 
@@ -202,21 +221,35 @@ def argument(kind: str, number: int, name: str) -> sql.Composable:
 def roles(world: World, found: Findings, connection: psycopg.Connection, attacker: Tenant, side: str) -> None:
     """Other roles, and objects that shadow ours."""
     victim = world.other(attacker)
-    for role in (victim.role, "foresight_owner", "foresight_fleet", "foresight_reader", "foresight_log_writer", "postgres"):
+    for role in (
+        victim.role,
+        "foresight_owner",
+        "foresight_fleet",
+        "foresight_reader",
+        "foresight_log_writer",
+        "postgres",
+    ):
         for how in ("set role", "set session authorization"):
             _, _, error = refused(connection, sql.SQL(how + " {}").format(sql.Identifier(role)))
             found.tried(f"{side}.roles", how, "login of one client", "another role")
             if error is None:
                 found.leak(f"{side}: {how} {role} as {attacker.slug}")
     for schema in ("ml", "public", "pgml", victim.schema):
-        for made in ("function {}.client_of_role(x integer) returns integer language sql as 'select 1'", "table {}.quarantine_2 ()"):
+        for made in (
+            "function {}.client_of_role(x integer) returns integer language sql as 'select 1'",
+            "table {}.quarantine_2 ()",
+        ):
             _, _, error = refused(connection, sql.SQL("create " + made).format(sql.Identifier(schema)))
             found.tried(f"{side}.schemas", "create", "login of one client", "what shadows ours")
             if error is None:
                 found.leak(f"{side}: {attacker.slug} could create in schema {schema}")
     # A temporary function or view of the same name must not decide for a policy.
     with connection.transaction(force_rollback=True):
-        connection.execute("create function pg_temp.client_of_role() returns integer language sql as 'select %s'" % victim.client_id)
+        connection.execute(
+            sql.SQL("create function pg_temp.client_of_role() returns integer language sql as $$ select {} $$").format(
+                sql.Literal(victim.client_id)
+            )
+        )
         connection.execute("set local search_path = pg_temp, ml, public, pg_catalog")
         rows = connection.execute("select t::text from ml.clients as t").fetchall()
     found.tried(f"{side}.schemas", "shadow a function", "login of one client", "the policies")
@@ -224,10 +257,20 @@ def roles(world: World, found: Findings, connection: psycopg.Connection, attacke
 
 
 Ask = Callable[..., Any]
-INJECTIONS = ("' or '1'='1", "'; set role foresight_owner; --", "%' or true --", "$$;reset role;$$", "{client_id}", "%s", "\\'; --")
+INJECTIONS = (
+    "' or '1'='1",
+    "'; set role foresight_owner; --",
+    "%' or true --",
+    "$$;reset role;$$",
+    "{client_id}",
+    "%s",
+    "\\'; --",
+)
 
 
-def api_attacks(world: World, found: Findings, ask: Ask, routes: list[tuple[str, str]], attacker: Tenant, chance: random.Random) -> None:
+def api_attacks(
+    world: World, found: Findings, ask: Ask, routes: list[tuple[str, str]], attacker: Tenant, chance: random.Random
+) -> None:
     """`ask(method, path, key, **request)` gives an answer of httpx; `routes`: method and path of each."""
     victim = world.other(attacker)
     victims = [one for one in world.tenants if one is not attacker]

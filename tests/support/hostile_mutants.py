@@ -20,7 +20,8 @@ from tests.support.hostile import Findings
 from tests.support.hostile_world import SHARED, World
 
 POLICIES = """
-select p.schemaname::text, p.tablename::text, p.policyname::text, p.permissive, p.roles::text[], p.cmd, p.qual, p.with_check
+select p.schemaname::text, p.tablename::text, p.policyname::text, p.permissive, p.roles::text[], p.cmd, p.qual,
+    p.with_check
 from pg_policies as p where p.schemaname in ('ml', 'public', 'pgml') order by 1, 2, 3
 """
 VIEWS = """
@@ -143,7 +144,12 @@ def of_policy(side: str, row: tuple) -> Mutant:
         ]
         right = [sql.SQL("drop owned by {}").format(opened), sql.SQL("drop role {}").format(opened), *right]
     return Mutant(
-        f"{side}: policy {name} of {schema}.{table}", side, tuple(wrong), tuple(right), frozenset({f"{schema}.{table}"}), only_permits
+        f"{side}: policy {name} of {schema}.{table}",
+        side,
+        tuple(wrong),
+        tuple(right),
+        frozenset({f"{schema}.{table}"}),
+        only_permits,
     )
 
 
@@ -175,7 +181,9 @@ def of_grants(world: World) -> Iterator[Mutant]:
             sql.SQL("revoke select on all tables in schema {} from {}").format(schema, role),
             sql.SQL("revoke usage on schema {} from {}").format(schema, role),
         ),
-        frozenset({f"{other.schema}.quarantine", *(f"{other.schema}.{m}_{other.ids}00000" for m in ("complexity", "rework"))}),
+        frozenset(
+            {f"{other.schema}.quarantine", *(f"{other.schema}.{m}_{other.ids}00000" for m in ("complexity", "rework"))}
+        ),
     )
     clock = sql.SQL("function ml.data_clock(integer)")
     yield Mutant(
@@ -213,7 +221,9 @@ def without_filters() -> Iterator[None]:
     def unfiltered(path: str) -> str:
         text = real(path)
         if path.startswith(("statements/serving/", "statements/promotion/champions")):
-            text = text.replace("client_id = %(client_id)s::integer", "true").replace("client_id = %(client_id)s", "true")
+            text = text.replace("client_id = %(client_id)s::integer", "true").replace(
+                "client_id = %(client_id)s", "true"
+            )
         return text
 
     with patch.object(statements, "text", unfiltered):
@@ -252,7 +262,9 @@ def crossed(world: World, ask: Callable, app: Any) -> bool:
     app.state.service.service.predictor._scored.clear()
     found = Findings()
     for tenant in (world.tenants[1], world.tenants[0]):
-        answer = ask("POST", "/api/ml/estimate-complexity", world.keys[tenant.client_id], json={"issue_keys": list(SHARED)})
+        answer = ask(
+            "POST", "/api/ml/estimate-complexity", world.keys[tenant.client_id], json={"issue_keys": list(SHARED)}
+        )
     hostile.values(found, "cache", answer, world.tenants[0])
     return bool(found.leaks)
 

@@ -1,7 +1,7 @@
-"""Clients whose every name, number and moment tells whose it is, so that a leak can be recognised in any answer.
+"""Clients whose every name, number and moment tells whose it is, so that a leak shows in any answer.
 
-Texts carry a word of the client's own, ids lie in a range of its own, and every table that has a column for a client has
-a row of each: what no hand has filled is filled from the catalogue, so a table that is made tomorrow is attacked too.
+Texts carry a word of the client's own, ids lie in a range of its own, and every table that has a column for a client
+has a row of each: what no hand has filled is filled from the catalogue, so a table that is made tomorrow is too.
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ class World:
             self.place(side), user=login_name(tenant), password=self.login_password, autocommit=True
         )
         connection.execute("set client_min_messages to error")
+        # A call that takes the server with it is a finding too: `refused` tells.
+        connection.execute("set statement_timeout to '20s'")
         return connection
 
 
@@ -137,7 +139,9 @@ def number_from(place: str, first: int) -> None:
             " where schemaname in ('public', 'ml', 'pgml')"
         ).fetchall()
         for schema, name, _ in found:
-            connection.execute("select setval(format('%%I.%%I', %s::text, %s::text)::regclass, %s)", [schema, name, first + 1000])
+            connection.execute(
+                "select setval(format('%%I.%%I', %s::text, %s::text)::regclass, %s)", [schema, name, first + 1000]
+            )
 
 
 def history(installed: Installation, tenant: Tenant) -> None:
@@ -205,7 +209,9 @@ def train(world: World, replica: Session, tenant: Tenant, model: str, chance: ra
         tx.connection.execute(
             sql.SQL("create table {} as select {}, " + label + " as {} from generate_series(1, 60) as n").format(
                 table,
-                sql.SQL(", ").join(sql.SQL("(n * 7919 % 101)::real as {}").format(sql.Identifier(name)) for name in used),
+                sql.SQL(", ").join(
+                    sql.SQL("(n * 7919 % 101)::real as {}").format(sql.Identifier(name)) for name in used
+                ),
                 sql.Identifier(pgml.LABEL),
             )
         )
@@ -254,9 +260,7 @@ def make_login(world: World, tenant: Tenant, side: str) -> None:
     with psycopg.connect(world.place(side)) as connection:
         if not connection.execute("select from pg_roles where rolname = %s", [login_name(tenant)]).rowcount:
             connection.execute(sql.SQL("create role {} login").format(name))
-        connection.execute(
-            sql.SQL("alter role {} password {}").format(name, sql.Literal(world.login_password))
-        )
+        connection.execute(sql.SQL("alter role {} password {}").format(name, sql.Literal(world.login_password)))
         connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(tenant.role), name))
         connection.execute(
             sql.SQL("grant connect on database {} to {}").format(sql.Identifier(connection.info.dbname), name)
@@ -293,7 +297,9 @@ select
         where k.conrelid = a.attrelid and k.contype = 'c' and a.attnum = any(k.conkey) and cardinality(k.conkey) = 1
             and pg_get_constraintdef(k.oid) like '%%ARRAY[%%'
         limit 1
-    ), (select e.enumlabel::text from pg_enum as e where e.enumtypid = a.atttypid order by e.enumsortorder limit 1)) as allowed
+    ), (
+        select e.enumlabel::text from pg_enum as e where e.enumtypid = a.atttypid order by e.enumsortorder limit 1
+    )) as allowed
 from pg_attribute as a
 where a.attrelid = format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass and a.attnum > 0
     and not a.attisdropped and a.attgenerated = ''
@@ -334,7 +340,8 @@ def tables(connection: psycopg.Connection) -> Iterator[tuple[str, str]]:
 def is_copy(connection: psycopg.Connection, schema: str, table: str) -> bool:
     return bool(
         connection.execute(
-            "select from pg_subscription_rel where srrelid = format('%%I.%%I', %s::text, %s::text)::regclass", [schema, table]
+            "select from pg_subscription_rel where srrelid = format('%%I.%%I', %s::text, %s::text)::regclass",
+            [schema, table],
         ).rowcount
     )
 
@@ -390,4 +397,6 @@ def value_of(world: World, tenant: Tenant, column: dict[str, Any], chance: rando
         return START
     if kind == "interval":
         return datetime.timedelta(seconds=1)
-    raise AssertionError(f"column {name} has type {kind}: say in hostile_world.value_of what a row of a client has there")
+    raise AssertionError(
+        f"column {name} has type {kind}: say in hostile_world.value_of what a row of a client has there"
+    )

@@ -121,6 +121,35 @@ def test_risk_of_pull_requests(world: Installation, client: TestClient):
     assert one["number"] == number and one["reasons"]
 
 
+def test_all_models_are_asked_on_the_same_sessions(world: Installation, client: TestClient, app: FastAPI):
+    """Often enough for a session to have plans; each model's rows have other columns."""
+    stories, epics = keys(world, CLIENT, count=30), keys(world, CLIENT, "Epic", count=30)
+    for story, epic in zip(stories, epics, strict=False):
+        for path, body in (
+            ("estimate-complexity", {"issue_keys": [story]}),
+            ("predict-trajectory", {"epic_keys": [epic]}),
+        ):
+            answer = client.post(f"{ROOT}/{path}", json=body)
+            assert answer.status_code == 200, answer.text
+
+
+def test_answers_have_their_ranges(world: Installation, client: TestClient):
+    body = client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": keys(world, CLIENT)}).json()
+    for one in body["estimates"]:
+        low, high = one["interval_80"]["low"], one["interval_80"]["high"]
+        assert 0 <= low <= one["estimated_story_points"] + 0.05 and one["estimated_story_points"] <= high + 0.05
+        assert one["interval_50"]["high"] - one["interval_50"]["low"] <= high - low
+    body = client.post(f"{ROOT}/predict-trajectory", json={"epic_keys": keys(world, CLIENT, "Epic")}).json()
+    for one in body["predictions"]:
+        assert one["interval_80"]["low"] <= one["predicted_lead_time_days"] <= one["interval_80"]["high"]
+        dates = one["completion_dates_80"]
+        assert dates["earliest"] <= one["predicted_completion_date"] <= dates["latest"]
+        assert one["completion_date_p85"] >= one["predicted_completion_date"]
+    story = keys(world, CLIENT)[:1]
+    [one] = client.post(f"{ROOT}/predict-trajectory", json={"epic_keys": story}).json()["predictions"]
+    assert one["interval_80"] is None and one["completion_dates_80"] is None
+
+
 def test_every_answer_is_logged_once(world: Installation, client: TestClient, app: FastAPI):
     body = client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": keys(world, CLIENT, "Bug")}).json()
     uuids = [one["prediction_uuid"] for one in body["estimates"]]

@@ -43,7 +43,8 @@ def api(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
         return caller.request(method, path, headers=headers, **request)
 
     yield app, ask
-    app.state.service.service.stop()
+    if app.state.service.service:
+        app.state.service.service.stop()
 
 
 @pytest.mark.parametrize("side", [PRIMARY, REPLICA])
@@ -51,7 +52,7 @@ def test_sql_of_a_client_finds_nothing_of_another(world: World, side: str):
     found = Findings()
     for attacker in world.tenants[:2]:
         hostile.sql_attacks(world, found, attacker, side)
-    assert found.leaks == [] and found.calls > 100
+    assert (found.leaks, found.calls > 100) == ([], True)
 
 
 def test_the_api_tells_nothing_of_another(world: World, api: tuple):

@@ -149,3 +149,6 @@ def test_metrics_of_two_arrays(warm):
         warm.execute("select pgml.sklearn_r2_score(array[1], array[1, 2])")
     with pytest.raises(psycopg.errors.DataException, match="whole numbers from 0 to 1"):
         warm.execute("select pgml.sklearn_classification_metrics(array[0, 1, 2], array[0, 1, 1], 2)")
+    for call in ("classification_metrics(array[0], array[0], 711001001)", "f1_score(array[711001001], array[0])"):
+        with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="num_classes must be 1000 at most"):
+            warm.execute(f"select pgml.sklearn_{call}")
