@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from launcher.errors import LauncherError
+from launcher.system import CHECKOUT
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=__doc__)
 console = Console(width=None if sys.stdout.isatty() else 200)
@@ -61,6 +62,23 @@ def honesty(
         raise LauncherError(f"there is no folder {data}: --data names a folder of CSV exports (docs/data.md)")
     names = [one.strip() for one in projects.split(",") if one.strip()] if projects else None
     measured = benchmark.run(data, projects=names, seed=seed, quick=quick, say=say)
+    for table in benchmark.tables(measured):
+        console.print(table)
+    print(benchmark.as_json(measured), flush=True)
+
+
+@app.command()
+def isolation(
+    seed: Annotated[int, typer.Option(help="Of names, numbers and attacks.")] = 0,
+    calls: Annotated[int, typer.Option(help="Attack until so many calls are made.")] = 10_000,
+) -> None:
+    """Can one client learn anything of another? Attacks by SQL and through the API, and every wall taken away once."""
+    # Where Airflow finds plugins.
+    sys.path.insert(0, str(CHECKOUT / "plugins"))
+    from benchmarks import isolation as benchmark
+
+    hush()
+    measured = benchmark.run(seed, calls, say)
     for table in benchmark.tables(measured):
         console.print(table)
     print(benchmark.as_json(measured), flush=True)

@@ -70,6 +70,7 @@ class PooledDatabases(Databases):
                     max_size=POOL_SIZE,
                     kwargs={"autocommit": True},
                     configure=_configure,
+                    reset=_reset,
                     # No check before use, which would cost every request a question: a broken session is found in use.
                     max_idle=300,
                     name=conn_id,
@@ -84,6 +85,12 @@ class PooledDatabases(Databases):
 
 def _configure(connection: psycopg.Connection) -> None:
     connection.execute("set client_min_messages to warning")
+
+
+def _reset(connection: psycopg.Connection) -> None:
+    """Nothing of one client is left on the session for the next: not even what no transaction ends. (A thread of the
+    pool's does it, no request waits for it.)"""
+    connection.execute("close all; discard temp", prepare=False)
 
 
 @dataclass(frozen=True)

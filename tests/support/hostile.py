@@ -6,16 +6,21 @@ An attack is counted by its shape: endpoint, attack, identity and target.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import random
+import statistics
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 from psycopg import errors, sql
+from scipy import stats
 
-from include.foresight.database import PRIMARY, REPLICA, is_away
+from include.foresight.database import PRIMARY, REPLICA, Databases, is_away
 from tests.support import hostile_world
 from tests.support.hostile_world import MODELS, REPOSITORY, SHARED, Tenant, World
 
@@ -37,7 +42,8 @@ join pg_namespace as n on n.oid = p.pronamespace
 where n.nspname in ('ml', 'pgml', 'public') and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype
 order by 1
 """
-LARGE = "pg_largeobject"
+# Among what to try: other roles.
+ROLES = "roles"
 
 
 @dataclass
@@ -95,12 +101,14 @@ def sql_attacks(world: World, found: Findings, attacker: Tenant, side: str, only
             # What was asked for is said again in the refusal.
             said = str(error).replace(schema, "")
             scan(found, where, [rows, said], victims, with_ids=not schema.startswith("pg_"))
+            if error is None and schema.startswith("ml_client_") and schema != attacker.schema:
+                found.leak(f"{where} is answered")
             if kind in "rpvf" and not schema.startswith("pg_"):
                 leaky(found, connection, target, where, victims)
             if kind in "rp" and not schema.startswith("pg_") and schema != attacker.schema:
                 writes(world, found, connection, superuser, attacker, victim, (schema, name), endpoint)
         functions(world, found, connection, superuser, attacker, victim, side, only)
-        if only is None:
+        if only is None or ROLES in only:
             roles(world, found, connection, attacker, side)
 
 
@@ -138,24 +146,26 @@ def writes(world, found, connection, superuser, attacker, victim, relation, endp
             found.leak(
                 f"{endpoint}: {attack} of {schema}.{name} as {attacker.slug} reached {count} rows, {own} are its own"
             )
-    marks = victim.marks()
     stored = superuser.execute(sql.SQL("select row_to_json(t)::text from {} as t").format(target)).fetchall()
-    foreign = [row for (row,) in stored if marks.search(row)][:1]
-    if not foreign:
-        return
+    # Of whoever shares models with the attacker rows are seen; they are not written for that.
+    foreign = []
+    for one in [victim, *(world.sharers(attacker) if schema == "pgml" else ())]:
+        marks = one.marks()
+        foreign += [(one, row) for (row,) in stored if marks.search(row)][:1]
     given = [one[0] for one in columns if one[1] and not one[3]]
     if not given:
         given = [one[0] for one in columns if not one[3]]
     listed = sql.SQL(", ").join(map(sql.Identifier, given))
-    query = sql.SQL("insert into {} ({}) select {} from json_populate_record(null::{}, {}::json)").format(
-        target, listed, listed, target, sql.Literal(foreign[0])
-    )
-    _, _, error = refused(connection, query)
-    found.tried(endpoint, "insert", identity, "a foreign row")
-    if schema == "pgml" and name in TELLS_EXISTENCE:
-        return
-    if not isinstance(error, errors.InsufficientPrivilege | errors.RaiseException):
-        found.leak(f"{endpoint}: a row of {victim.slug} could be put into {schema}.{name} by {attacker.slug}: {error}")
+    for owner, row in foreign:
+        query = sql.SQL("insert into {} ({}) select {} from json_populate_record(null::{}, {}::json)").format(
+            target, listed, listed, target, sql.Literal(row)
+        )
+        _, _, error = refused(connection, query)
+        found.tried(endpoint, "insert", identity, "a foreign row" if owner is victim else "a row that is shared")
+        if schema == "pgml" and name in TELLS_EXISTENCE:
+            continue
+        if not isinstance(error, errors.InsufficientPrivilege | errors.RaiseException):
+            found.leak(f"{endpoint}: a row of {owner.slug} put into {schema}.{name} by {attacker.slug}: {error}")
 
 
 def functions(world, found, connection, superuser, attacker, victim, side, only) -> None:
@@ -187,6 +197,8 @@ def functions(world, found, connection, superuser, attacker, victim, side, only)
                 found.leak(f"{side}: {signature} as {attacker.slug} takes the server: {error}")
             where = f"{side}: {signature} as {attacker.slug}"
             if schema == "pgml" and kinds and kinds[0] in ("bigint", "text") and named(name) and rows:
+                found.leak(f"{where} answered for {victim.slug}: {rows[:1]}")
+            if schema == "ml" and kinds == ["integer"] and any(row != (None,) for row in rows):
                 found.leak(f"{where} answered for {victim.slug}: {rows[:1]}")
             # What was asked with is said again in the refusal.
             said = (
@@ -308,6 +320,87 @@ def api_attacks(
                 tell(attack, method, path, ask(method, path, key, json=body), body)
 
 
+def log_attacks(world: World, found: Findings, ask: Ask, attacker: Tenant, routes: list[tuple[str, str]]) -> None:
+    """What the server says to itself of one client's requests names no other: such lines are shown and shipped."""
+    victims = [one for one in world.tenants if one is not attacker]
+    lines: list[str] = []
+    listener = logging.Handler()
+    listener.emit = lambda record: lines.append(record.getMessage() + str(record.exc_info or ""))
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.addHandler(listener)
+    root.setLevel(logging.DEBUG)
+    try:
+        for method, path in routes:
+            body = bodies(path, attacker, attacker, random.Random(0))[0][1] if method == "POST" else None
+            ask(method, path, world.keys[attacker.client_id], **({"json": body} if body else {}))
+            found.tried(f"{method} {path}", "read the log", "an operator of one client", "another client")
+    finally:
+        root.removeHandler(listener)
+        root.setLevel(level)
+    scan(found, f"log of {attacker.slug}'s requests", "\n".join(lines), victims)
+
+
+def pool_attacks(world: World, found: Findings, databases: Databases, rounds: int = 3) -> None:
+    """A session of the pool that failed, or was ended, in one client's hands is another's next."""
+    first, second = world.tenants[:2]
+    breaks = (
+        "select 1 / 0",
+        "create temporary table seized on commit drop as select * from ml.source_issues; select 1 / 0",
+        "set local role foresight_owner",
+        "select pg_terminate_backend(pg_backend_pid())",
+        "savepoint s; select 1 / 0",
+        "create temporary table seized as select * from ml.source_issues",
+        "declare c cursor with hold for select * from ml.source_issues",
+        "set search_path to pg_temp; select 1 / 0",
+    )
+    for _ in range(rounds):
+        for query in breaks:
+            for attacker, victim in ((first, second), (second, first)):
+                with contextlib.suppress(psycopg.Error), databases.session(REPLICA) as session:
+                    with session.as_client(attacker.client_id) as tx:
+                        tx.connection.execute(query)
+                with databases.session(REPLICA) as session, session.as_client(victim.client_id) as tx:
+                    rows = [
+                        tx.connection.execute("select current_user, session_user").fetchall(),
+                        tx.connection.execute("select t::text from ml.source_issues as t").fetchall(),
+                        tx.connection.execute("select t::text from ml.champions as t").fetchall(),
+                    ]
+                    for left in ("table seized", "fetch all from c"):
+                        got, _, _ = refused(tx.connection, sql.SQL(left))
+                        rows.append(got)
+                found.tried("the pool", query.split(";")[0], "a client after a failure", "the session before")
+                for asked, got in zip(("who", "issues", "champions", "seized", "cursor"), rows, strict=True):
+                    scan(found, f"the pool after {query!r} by {attacker.slug}: {asked}", got, [attacker])
+                if rows[0][0][0] != victim.role:
+                    found.leak(f"the pool after {query!r}: {victim.slug} is {rows[0][0][0]}")
+
+
+def timing_attacks(world: World, found: Findings, ask: Ask, rounds: int) -> tuple[float, float]:
+    """Whether the time of an answer tells that another client has such a key, or has asked for it just now: how likely
+    a question about it takes longer than one about a key that nobody has (one half: nothing is told), and how much."""
+    attacker, victim = world.tenants[:2]
+    path = "/api/ml/estimate-complexity"
+    theirs = victim.keys()[:20]
+    ask("POST", path, world.keys[victim.client_id], json={"issue_keys": theirs})
+    spent: dict[bool, list[float]] = {True: [], False: []}
+    for n in range(rounds):
+        for foreign in (True, False) if n % 2 else (False, True):
+            key = theirs[n % len(theirs)] if foreign else f"NOBODY{n % 20}-{n % 7}"
+            began = time.perf_counter()
+            ask("POST", path, world.keys[attacker.client_id], json={"issue_keys": [key]})
+            spent[foreign].append(time.perf_counter() - began)
+            found.tried(f"POST {path}", "timing", "a client's key", "a cached key of another client")
+    told = stats.mannwhitneyu(spent[True], spent[False])
+    share = float(told.statistic) / (len(spent[True]) * len(spent[False]))
+    gap = statistics.median(spent[True]) - statistics.median(spent[False])
+    # One in ten thousand by chance; and less than a tenth of a millisecond nobody can hear over a network.
+    if told.pvalue < 1e-4 and abs(gap) > 1e-4:
+        found.leak(
+            f"timing: a foreign key takes {gap * 1000:+.2f} ms (chance of longer {share:.2f}, p {told.pvalue:.1g})"
+        )
+    return share, gap
+
+
 def bodies(path: str, attacker: Tenant, victim: Tenant, chance: random.Random) -> list[tuple[str, dict]]:
     theirs, mine = chance.sample(victim.keys(), 3), chance.sample(attacker.keys(), 2)
     injected = [f"{chance.choice(theirs)}{text}" for text in INJECTIONS]
@@ -353,8 +446,11 @@ def routes_of(app: Any) -> list[tuple[str, str]]:
     return sorted({(method, route.path) for route in app.routes for method in getattr(route, "methods", None) or ()})
 
 
-def everything(world: World, found: Findings, ask: Ask, routes: list[tuple[str, str]], chance: random.Random) -> None:
+def everything(world: World, found: Findings, app: Any, ask: Ask, chance: random.Random) -> None:
+    """One round of all attacks, of each of two clients on the other."""
     for attacker in world.tenants[:2]:
         for side in (PRIMARY, REPLICA):
             sql_attacks(world, found, attacker, side)
-        api_attacks(world, found, ask, routes, attacker, chance)
+        api_attacks(world, found, ask, routes_of(app), attacker, chance)
+        log_attacks(world, found, ask, attacker, routes_of(app))
+    pool_attacks(world, found, app.state.service.service.predictor.databases)

@@ -167,7 +167,7 @@ def of_grants(world: World) -> Iterator[Mutant]:
                 side,
                 (sql.SQL("grant {} to {}").format(group, role),),
                 (sql.SQL("revoke {} from {}").format(group, role),),
-                frozenset({"ml.clients", "ml.api_keys"}),
+                frozenset({"ml.clients", "ml.api_keys", hostile.ROLES}),
             )
     schema = sql.Identifier(other.schema)
     yield Mutant(

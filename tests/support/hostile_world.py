@@ -29,6 +29,8 @@ START = datetime.datetime(2026, 1, 1)
 # Keys that every client has: what is mixed up shows by its value.
 SHARED = ("SHARED-1", "SHARED-2")
 REPOSITORY = "shared/code"
+# Who shares its first model with whom.
+SHARES = ((2, 0), (1, 2))
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,10 @@ class World:
     def other(self, tenant: Tenant) -> Tenant:
         """Who is attacked: shares nothing with the attacker."""
         return self.tenants[1] if tenant is self.tenants[0] else self.tenants[0]
+
+    def sharers(self, tenant: Tenant) -> list[Tenant]:
+        """Who has shared a model with it."""
+        return [self.tenants[owner] for owner, reader in SHARES if self.tenants[reader] is tenant]
 
     def place(self, side: str) -> str:
         return self.installed.primary if side == PRIMARY else self.installed.replica
@@ -248,7 +254,7 @@ def share(world: World) -> None:
     """The third's first project is shared with the first; the second's with the third, so that the table that says
     so has a row of everybody's that a client may attack."""
     spec = model_specs.read("complexity")
-    for owner, reader in ((2, 0), (1, 2)):
+    for owner, reader in SHARES:
         tenant = world.tenants[owner]
         with world.installed.databases.session(REPLICA) as replica, replica.as_client(tenant.client_id) as tx:
             project = names.project(spec.project_name, tenant.client_id, spec.version)

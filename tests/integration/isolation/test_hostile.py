@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,6 +62,28 @@ def test_the_api_tells_nothing_of_another(world: World, api: tuple):
     for attacker in world.tenants[:2]:
         hostile.api_attacks(world, found, ask, hostile.routes_of(app), attacker, random.Random(SEED))
     assert found.leaks == [] and len(found.shapes) >= 40
+
+
+def test_logs_and_sessions_of_the_pool_tell_nothing_of_another(world: World, api: tuple):
+    app, ask = api
+    found = Findings()
+    ask("GET", "/api/ml/models", world.keys[world.tenants[0].client_id])
+    for attacker in world.tenants[:2]:
+        hostile.log_attacks(world, found, ask, attacker, hostile.routes_of(app))
+    hostile.pool_attacks(world, found, app.state.service.service.predictor.databases, rounds=1)
+    assert found.leaks == []
+
+
+def test_a_log_that_names_another_is_heard(world: World, api: tuple):
+    _, ask = api
+    found = Findings()
+
+    def careless(*given, **how):
+        logging.getLogger("include.foresight").info("asked beside %s", world.tenants[1].slug)
+        return ask(*given, **how)
+
+    hostile.log_attacks(world, found, careless, world.tenants[0], [("GET", "/api/ml/models")])
+    assert len(found.leaks) == 1
 
 
 def test_the_attacks_that_are_answered_are_answered_with_a_models_words(world: World, api: tuple):
