@@ -189,8 +189,8 @@ class Protocol:
     """What is sent, what may be sent again, and what an answer means."""
 
     def __init__(self, url: str | None, key: str | None, client: str | None, patience: Patience) -> None:
-        self.url = (url or os.environ.get(URL_VARIABLE) or "").rstrip("/")
-        self.key = key or os.environ.get(KEY_VARIABLE) or ""
+        self.url = str(url or os.environ.get(URL_VARIABLE) or "").rstrip("/")
+        self.key = str(key or os.environ.get(KEY_VARIABLE) or "").strip()
         self.client, self.patience = client, patience
         self.breaker = Breaker(patience.failures, patience.rest)
         self._available: tuple[bool, float] = (False, float("-inf"))
@@ -274,6 +274,9 @@ class Protocol:
         if not self.url or not self.key:
             missing = f"url (or {URL_VARIABLE})" if not self.url else f"key (or {KEY_VARIABLE})"
             raise Failed(f"the client has no {missing}")
+        if not (self.key.isascii() and self.key.isprintable()):
+            # httpx would say so too, with the key.
+            raise Failed("the key is no key: it has characters that no header may have")
         parameters = {"client": self.client} if body is None and self.client else {}
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         attempts = attempts or self.patience.attempts
@@ -378,8 +381,8 @@ def _rows(answer: Mapping[str, Any], answered: str, name: str) -> tuple[Sequence
 class MLPredictionClient:
     """Predictions for code that waits. May be used by several threads at once.
 
-    `url`: with the path, such as https://ml.example/api/ml; without it, FORESIGHT_API_URL. `key`: a service key; without
-    it, FORESIGHT_API_KEY. `client`: for a key that acts for several clients, which one. No method raises.
+    `url`: with the path, such as https://ml.example/api/ml; without it, FORESIGHT_API_URL. `key`: a service key;
+    without it, FORESIGHT_API_KEY. `client`: for a key that acts for several clients, which one. No method raises.
     """
 
     def __init__(

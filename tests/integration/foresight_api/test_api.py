@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -15,66 +13,16 @@ from fastapi.testclient import TestClient
 from foresight_api.app import create_app
 from foresight_api.service import Service
 from include.foresight import api_keys
-from include.foresight.database import PRIMARY, REPLICA, Databases
-from tests.support import demo_night, nights
+from include.foresight.database import PRIMARY, REPLICA
+from tests.support import demo_night
+from tests.support.callers import CLIENT, OTHER, ROOT, key, keys
 from tests.support.installation import Installation
-
-CLIENT, OTHER = 1, 2
-ROOT = "/api/ml"
-
-
-@pytest.fixture(scope="module")
-def world(new_pair: Callable[..., contextlib.AbstractContextManager[Installation]]) -> Iterator[Installation]:
-    with new_pair() as made:
-        demo_night.load(made)
-        with nights.warm(made) as databases:
-            for client in (CLIENT, OTHER):
-                assert not demo_night.live(databases, demo_night.SLUGS[client], "the night").errors
-        made.catch_up()
-        yield made
-
-
-@pytest.fixture(scope="module")
-def databases(world: Installation) -> Databases:
-    return world.databases
-
-
-def key(world: Installation, *clients: int, **how: object) -> str:
-    with world.databases.primary() as primary:
-        made = api_keys.issue(primary, "test", clients, **how)
-    world.catch_up()
-    return made
-
-
-@pytest.fixture(scope="module")
-def places(world: Installation) -> dict[str, str]:
-    return {PRIMARY: world.app(PRIMARY), REPLICA: world.app(REPLICA)}
-
-
-@pytest.fixture(scope="module")
-def app(places: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
-    folder = tmp_path_factory.mktemp("journal")
-    made = create_app(lambda: Service.start(places.__getitem__, folder), prefixes=(ROOT,))
-    yield made
-    if made.state.service.service:
-        made.state.service.service.stop()
 
 
 @pytest.fixture(scope="module")
 def client(app: FastAPI, world: Installation) -> TestClient:
     """A caller with a key for client 1."""
     return TestClient(app, headers={"Authorization": f"Bearer {key(world, CLIENT)}"}, raise_server_exceptions=False)
-
-
-def keys(world: Installation, client: int, kind: str = "Story", count: int = 3) -> list[str]:
-    rows = world.rows(
-        world.primary,
-        "select i.key from issues as i join issuetypes as t on t.id = i.issuetype_id where i.client_id = %(client)s"
-        " and t.original_name = %(kind)s and i.active and length(i.summary) > 10 and i.key is not null"
-        " group by i.key having count(*) = 1 order by max(i.created) limit %(count)s",
-        {"client": client, "kind": kind, "count": count},
-    )
-    return [key for (key,) in rows]
 
 
 def test_points_of_issues(world: Installation, client: TestClient):
