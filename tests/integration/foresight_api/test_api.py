@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -177,6 +178,22 @@ def test_a_promotion_is_seen_at_once(world: Installation, client: TestClient):
     after = client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": asked}).json()["estimates"]
     assert {one["rung"] for one in after} == {"recent"} and {one["model_uuid"] for one in after} == {None}
     assert len(before) == len(after)
+
+
+def test_the_page_is_served_from_here(client: TestClient):
+    """Every address in it is its own, and leads to a file."""
+    page = client.get(f"{ROOT}/docs").text
+    assert re.findall("https?://", page) == []
+    named = re.findall('(?:href|src)="(.+?)"', page)
+    assert len(named) == 3
+    for name in named:
+        answer = client.get(f"{ROOT}/{name}")
+        assert answer.status_code == 200 and len(answer.content) > 1000
+    assert "SwaggerUIBundle" in client.get(f"{ROOT}/docs/swagger-ui-bundle.js").text
+    document = client.get(f"{ROOT}/openapi.json").json()
+    assert f"{ROOT}/estimate-complexity" in document["paths"]
+    for name in ("redoc.standalone.js", "..%2f__init__.py", "%2e%2e/core.py"):
+        assert client.get(f"{ROOT}/docs/{name}").status_code in (404, 422)
 
 
 def test_health(client: TestClient):
