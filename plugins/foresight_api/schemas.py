@@ -6,13 +6,21 @@ import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 MOST = 200
 
 Key = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
 # The platform numbers with four bytes.
 Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+def _in_utc(moment: datetime.datetime) -> datetime.datetime:
+    return moment.replace(tzinfo=datetime.UTC) if moment.tzinfo is None else moment
+
+
+# The platform's columns are UTC without saying so; an answer says it.
+Moment = Annotated[datetime.datetime, AfterValidator(_in_utc)]
 
 
 class Body(BaseModel):
@@ -74,10 +82,10 @@ class Prediction(BaseModel):
 class TrajectoryPrediction(Prediction):
     key: str
     summary: str | None
-    created: datetime.datetime | None
+    created: Moment | None
     current_lead_time_days: float | None
     predicted_lead_time_days: float | None
-    predicted_completion_date: datetime.datetime | None
+    predicted_completion_date: Moment | None
     confidence: Confidence | None
 
 
@@ -93,7 +101,7 @@ class ReworkPrediction(Prediction):
     repository: str
     number: int
     summary: str | None = Field(description="The title.")
-    created: datetime.datetime | None
+    created: Moment | None
     rework_probability: float | None
     risk_level: str | None
 
@@ -106,17 +114,17 @@ class Response(BaseModel):
 
 class TrajectoryResponse(Response):
     predictions: list[TrajectoryPrediction]
-    predicted_at: datetime.datetime
+    predicted_at: Moment
 
 
 class ComplexityResponse(Response):
     estimates: list[ComplexityEstimate]
-    estimated_at: datetime.datetime
+    estimated_at: Moment
 
 
 class ReworkResponse(Response):
     predictions: list[ReworkPrediction]
-    predicted_at: datetime.datetime
+    predicted_at: Moment
 
 
 class ModelResponse(BaseModel):
