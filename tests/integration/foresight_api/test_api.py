@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from foresight_api.service import Service
 from include.foresight import api_keys
 from include.foresight.database import PRIMARY, REPLICA
 from tests.support import demo_night
-from tests.support.callers import CLIENT, OTHER, ROOT, key, keys
+from tests.support.callers import CLIENT, OTHER, ROOT, key, keys, numbers
 from tests.support.installation import Installation
 
 
@@ -68,6 +69,37 @@ def test_risk_of_pull_requests(world: Installation, client: TestClient):
     [one] = body["predictions"]
     assert 0 <= one["rework_probability"] <= 1 and one["risk_level"] in ("low", "medium", "high")
     assert one["number"] == number and one["reasons"]
+
+
+def test_one_session_answers_every_model_for_long(world: Installation, client: TestClient):
+    """The driver prepares a statement that it has sent some times; each model's rows have columns of their own."""
+    stories, epics = keys(world, CLIENT, count=40), keys(world, CLIENT, "Epic", count=20)
+    repository, pulls = numbers(world, CLIENT)
+    for turn in range(12):
+        for path, body in {
+            "estimate-complexity": {"issue_keys": [stories[20 + turn]]},
+            "predict-trajectory": {"epic_keys": [epics[5 + turn]]},
+            "predict-rework": {"repository": repository, "pull_request_numbers": [pulls[20 + turn]]},
+        }.items():
+            # The first rounds ask for one model only: what was prepared for it meets the others' rows.
+            if turn >= 8 or path == "estimate-complexity":
+                answer = client.post(f"{ROOT}/{path}", json=body)
+                assert answer.status_code == 200, (turn, path, answer.text)
+
+
+def test_reasons_are_the_rows_own(world: Installation, client: TestClient):
+    """Asked for alone or among others, an entity has the same reasons."""
+    repository, pulls = numbers(world, CLIENT)
+
+    def reasons(asked: list[int]) -> dict[int, list]:
+        body = {"repository": repository, "pull_request_numbers": asked, "explain": True}
+        predictions = client.post(f"{ROOT}/predict-rework", json=body).json()["predictions"]
+        return {one["number"]: one["reasons"] for one in predictions}
+
+    together = reasons(pulls[:12])
+    assert len({json.dumps(one) for one in together.values()}) > 1
+    for number in pulls[:3]:
+        assert reasons([number])[number] == together[number] and len(together[number]) == 5
 
 
 def test_every_answer_is_logged_once(world: Installation, client: TestClient, app: FastAPI):

@@ -107,6 +107,8 @@ def test_the_document_is_true(
     examples: int,
 ):
     seen = []
+    # A parameter of the address that nobody knows is ignored, as everywhere; a field of a body is not.
+    checks = [check for check in CHECKS if label.startswith("POST") or check is not negative_data_rejection]
     strategy = operations[label].as_strategy(generation_mode=MODES[mode])
 
     @bounded(examples)
@@ -120,7 +122,7 @@ def test_the_document_is_true(
                     if part[name] is not None and data.draw(st.integers(0, 3)):
                         real = st.sampled_from(there[name])
                         part[name] = data.draw(st.lists(real, min_size=1) if isinstance(part[name], list) else real)
-        answer = case.call_and_validate(headers={"Authorization": f"Bearer {held[caller]}"}, checks=CHECKS)
+        answer = case.call_and_validate(headers={"Authorization": f"Bearer {held[caller]}"}, checks=checks)
         seen.append(answer.status_code)
 
     send()
