@@ -65,9 +65,9 @@ def document(app: FastAPI, prefix: str, guarded: list) -> None:
         return get_swagger_ui_html(
             openapi_url="openapi.json",
             title=TITLE,
-            swagger_js_url="docs/swagger-ui-bundle.js",
-            swagger_css_url="docs/swagger-ui.css",
-            swagger_favicon_url="docs/favicon.png",
+            swagger_js_url="page/swagger-ui-bundle.js",
+            swagger_css_url="page/swagger-ui.css",
+            swagger_favicon_url="page/favicon.png",
             # Or the page would send the document's address to a validator somewhere.
             swagger_ui_parameters={"validatorUrl": None},
         )
@@ -77,7 +77,7 @@ def document(app: FastAPI, prefix: str, guarded: list) -> None:
 
     app.add_api_route(f"{prefix}/openapi.json", openapi, dependencies=guarded, include_in_schema=False)
     app.add_api_route(f"{prefix}/docs", docs, dependencies=guarded, include_in_schema=False)
-    app.add_api_route(f"{prefix}/docs/{{name}}", file, dependencies=guarded, include_in_schema=False)
+    app.add_api_route(f"{prefix}/page/{{name}}", file, dependencies=guarded, include_in_schema=False)
 
 
 DESCRIPTION = (

@@ -221,11 +221,11 @@ def test_the_page_is_served_from_here(client: TestClient):
     for name in named:
         answer = client.get(f"{ROOT}/{name}")
         assert answer.status_code == 200 and len(answer.content) > 1000
-    assert "SwaggerUIBundle" in client.get(f"{ROOT}/docs/swagger-ui-bundle.js").text
+    assert "SwaggerUIBundle" in client.get(f"{ROOT}/page/swagger-ui-bundle.js").text
     document = client.get(f"{ROOT}/openapi.json").json()
     assert f"{ROOT}/estimate-complexity" in document["paths"]
     for name in ("redoc.standalone.js", "..%2f__init__.py", "%2e%2e/core.py"):
-        assert client.get(f"{ROOT}/docs/{name}").status_code in (404, 422)
+        assert client.get(f"{ROOT}/page/{name}").status_code in (404, 422)
 
 
 def test_health(client: TestClient):
