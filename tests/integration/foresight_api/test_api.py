@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from foresight_api.app import create_app
 from foresight_api.service import Service
-from include.foresight import api_keys
+from include.foresight import api_keys, people
 from include.foresight.database import PRIMARY, REPLICA
 from tests.support import demo_night
 from tests.support.callers import CLIENT, OTHER, ROOT, key, keys, numbers
@@ -238,6 +238,32 @@ def test_no_model_yet(world: Installation, app: FastAPI):
     caller = TestClient(app, headers={"Authorization": f"Bearer {key(world, 3)}"})
     answer = caller.post(f"{ROOT}/estimate-complexity", json={"issue_keys": keys(world, 3)})
     assert answer.status_code == 409 and "first night" in answer.json()["detail"]
+
+
+def test_a_person_acts_by_name_or_by_role(world: Installation, places: dict[str, str], tmp_path: Path):
+    who: dict[str, tuple[str, list[str]]] = {}
+
+    async def person(request: object, token: str | None) -> tuple[str, list[str]]:
+        return who["asks"]
+
+    with world.databases.primary() as primary:
+        people.allow(primary, people.Principal("user", "ann"), [demo_night.SLUGS[CLIENT]])
+        people.allow(primary, people.Principal("role", "leads"), [demo_night.SLUGS[CLIENT], demo_night.SLUGS[OTHER]])
+    world.catch_up()
+    app = create_app(lambda: Service.start(places.__getitem__, tmp_path), person=person, prefixes=(ROOT,))
+    try:
+        caller = TestClient(app)
+        who["asks"] = ("ann", ["viewer"])
+        assert caller.get(f"{ROOT}/models").json()["client"] == demo_night.SLUGS[CLIENT]
+        assert caller.get(f"{ROOT}/models", params={"client": demo_night.SLUGS[OTHER]}).status_code == 403
+        who["asks"] = ("bob", ["leads"])
+        assert caller.get(f"{ROOT}/models").status_code == 403
+        named = caller.get(f"{ROOT}/models", params={"client": demo_night.SLUGS[OTHER]})
+        assert named.json()["client"] == demo_night.SLUGS[OTHER]
+        who["asks"] = ("bob", ["ann"])
+        assert caller.get(f"{ROOT}/models").status_code == 403
+    finally:
+        app.state.service.service.stop()
 
 
 def test_without_the_replica_the_last_enrichment_answers(

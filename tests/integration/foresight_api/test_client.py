@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import os
+import re
+import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 import uvicorn
 from fastapi import FastAPI
@@ -23,6 +30,7 @@ from include.foresight.enhanced_jobs import GitHubPredictions, JiraPredictions
 from tests.support.callers import CLIENT, OTHER, ROOT, key, keys, numbers
 from tests.support.installation import Installation
 
+ROOT_FOLDER = Path(__file__).resolve().parents[3]
 BRIEF = Patience(call=20, pause=0.01, rest=0.5)
 
 
@@ -217,6 +225,50 @@ def test_the_jira_job(world: Installation, environment: None):
     assert len(rows) == 500 and estimated
     assert all(row.issuetype_name == "Story" and not row.story_points for row in estimated)
     assert all(0 < row.ml_estimated_story_points < 30 and row.ml_estimation_confidence for row in estimated)
+
+
+PAGE = (ROOT_FOLDER / "docs" / "for-the-platform.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.+?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """The two files as a service has them."""
+    package = tmp_path / "predictions"
+    package.mkdir()
+    for name in ("client.py", "enhanced_jobs.py"):
+        shutil.copy(ROOT_FOLDER / "include" / "foresight" / name, package)
+    return tmp_path
+
+
+def test_what_the_page_shows_runs(environment: None, copied: Path):
+    said = []
+    for text in blocks("python"):
+        done = subprocess.run(
+            [sys.executable, "-c", text],
+            cwd=copied,
+            env=os.environ | {"PYTHONPATH": str(copied)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout)
+    first, second = said
+    assert re.search(r"^APP-103 \d+\.\d (low|medium|high)$", first, re.M) and "unknown: ('NO-SUCH',)" in first
+    assert "why not everything: None" in first and re.search("'APP-35': '2\\d\\d\\d-", first)
+    assert re.search(r"^APP-\d+ \d+\.\d$", second, re.M) and "2 pull requests come out" in second
+
+
+def test_the_statements_that_the_page_shows_run(world: Installation):
+    views, log, health = (text for block in blocks("sql") for text in block.split(";\n") if text.strip())
+    with psycopg.connect(world.primary) as connection:
+        connection.execute("set role foresight_reader")
+        assert connection.execute(views).rowcount == 10
+        connection.execute("set role foresight_client_1")
+        assert connection.execute(log).rowcount == 5 and connection.execute(health).rowcount == 3
 
 
 def test_a_job_without_the_server(world: Installation, stopped: Server, monkeypatch: pytest.MonkeyPatch):
