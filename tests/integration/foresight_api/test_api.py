@@ -11,9 +11,10 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from psycopg import sql
 
 from foresight_api.app import create_app
-from foresight_api.service import Service
+from foresight_api.service import FRESH_SECONDS, Service
 from include.foresight import api_keys, people
 from include.foresight.database import PRIMARY, REPLICA
 from tests.support import demo_night
@@ -85,6 +86,22 @@ def test_one_session_answers_every_model_for_long(world: Installation, client: T
             if turn >= 8 or path == "estimate-complexity":
                 answer = client.post(f"{ROOT}/{path}", json=body)
                 assert answer.status_code == 200, (turn, path, answer.text)
+
+
+def test_an_upgrade_of_the_tables_does_not_disturb_a_running_server(world: Installation, client: TestClient):
+    """Migrations add columns while servers run, whose sessions have prepared their statements."""
+    asked = {"issue_keys": keys(world, CLIENT)}
+    for _ in range(8):
+        assert client.post(f"{ROOT}/estimate-complexity", json=asked).status_code == 200
+    for conninfo in (world.primary, world.replica):
+        with psycopg.connect(conninfo) as connection:
+            for table in ("champions", "clients", "api_keys", "client_people"):
+                connection.execute(sql.SQL("alter table ml.{} add column later text").format(sql.Identifier(table)))
+    deadline = time.monotonic() + FRESH_SECONDS + 1
+    while time.monotonic() < deadline:
+        answer = client.post(f"{ROOT}/estimate-complexity", json=asked)
+        assert answer.status_code == 200, answer.text
+        time.sleep(0.2)
 
 
 def test_reasons_are_the_rows_own(world: Installation, client: TestClient):
