@@ -91,7 +91,7 @@ def test_one_session_answers_every_model_for_long(world: Installation, client: T
 def test_an_upgrade_of_the_tables_does_not_disturb_a_running_server(world: Installation, client: TestClient):
     """Migrations add columns while servers run, whose sessions have prepared their statements."""
     asked = {"issue_keys": keys(world, CLIENT)}
-    for _ in range(8):
+    for _ in range(40):
         assert client.post(f"{ROOT}/estimate-complexity", json=asked).status_code == 200
     for conninfo in (world.primary, world.replica):
         with psycopg.connect(conninfo) as connection:
