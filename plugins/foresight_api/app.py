@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 import anyio
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, HTMLResponse
@@ -55,11 +55,11 @@ def create_app(
 def document(app: FastAPI, prefix: str, guarded: list) -> None:
     """The OpenAPI document and its page, for those who may call: FastAPI's own routes ask nobody who he is."""
 
-    def schema() -> dict:
-        return get_openapi(title=TITLE, version="1", routes=app.routes, description=DESCRIPTION)
-
-    async def openapi() -> dict:
-        return schema()
+    async def openapi(request: Request) -> dict:
+        # Where the app is mounted, its routes do not know it; the page sends its requests to where the document says.
+        mounted = request.scope.get("root_path")
+        servers = [{"url": mounted}] if mounted else None
+        return get_openapi(title=TITLE, version="1", routes=app.routes, description=DESCRIPTION, servers=servers)
 
     async def docs() -> HTMLResponse:
         return get_swagger_ui_html(

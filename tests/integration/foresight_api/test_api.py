@@ -245,6 +245,23 @@ def test_the_page_is_served_from_here(client: TestClient):
         assert client.get(f"{ROOT}/page/{name}").status_code in (404, 422)
 
 
+def test_the_page_knows_where_it_is_mounted(world: Installation, places: dict[str, str], tmp_path: Path):
+    """As Airflow mounts it: what the document says of an address is where the app answers."""
+    app = create_app(lambda: Service.start(places.__getitem__, tmp_path))
+    outer = FastAPI()
+    outer.mount(ROOT, app)
+    caller = TestClient(outer, headers={"Authorization": f"Bearer {key(world, CLIENT)}"})
+    try:
+        document = caller.get(f"{ROOT}/openapi.json").json()
+        [server] = document["servers"]
+        assert server["url"] + min(document["paths"]) == f"{ROOT}/estimate-complexity"
+        assert caller.get(server["url"] + "/models").status_code == 200
+        for name in re.findall('(?:href|src)="(.+?)"', caller.get(f"{ROOT}/docs").text):
+            assert caller.get(f"{ROOT}/{name}").status_code == 200
+    finally:
+        app.state.service.service.stop()
+
+
 def test_health(client: TestClient):
     body = client.get(f"{ROOT}/health").json()
     assert (body["replica"], body["primary"]) == ("up", "up")
