@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import json
 import os
 import re
 import shutil
@@ -14,10 +15,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 import uvicorn
@@ -27,6 +30,7 @@ from foresight_api import schemas
 from include.foresight import client as module
 from include.foresight.client import AsyncMLPredictionClient, MLPredictionClient, Patience, Predictions
 from include.foresight.enhanced_jobs import GitHubPredictions, JiraPredictions
+from launcher import serve
 from tests.support.callers import CLIENT, OTHER, ROOT, key, keys, numbers
 from tests.support.installation import Installation
 
@@ -168,6 +172,38 @@ def test_a_server_that_stops_and_comes_back(world: Installation, stopped: Server
             time.sleep(BRIEF.rest)
             assert len(asking.estimate_complexity(stories)) == len(stories)
         asking.end()
+
+
+def test_the_server_as_it_is_started(
+    world: Installation, places: dict[str, str], stopped: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Processes of their own, as ./foresight serve has them; one is killed while a caller asks."""
+    for conn_id, conninfo in places.items():
+        place = psycopg.conninfo.conninfo_to_dict(conninfo)
+        named = {"login": place["user"], "schema": place["dbname"]} | {
+            name: place[name] for name in ("host", "port", "password")
+        }
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({"conn_type": "postgres"} | named))
+    monkeypatch.setenv("FORESIGHT_JOURNAL", str(tmp_path / "journal"))
+    command = serve.command("127.0.0.1", stopped.port, 2)
+    stories = keys(world, CLIENT, count=50)
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, env=serve.environment(None), stdout=log, stderr=log)
+    try:
+        client = MLPredictionClient(stopped.url, key(world, CLIENT), patience=replace(BRIEF, available=0, failures=999))
+        deadline = time.monotonic() + 60
+        while not client.is_available() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert len(client.estimate_complexity(stories)) == len(stories), (tmp_path / "log").read_text()
+        workers = [one for one in psutil.Process(process.pid).children() if "spawn_main" in " ".join(one.cmdline())]
+        assert len(workers) == 2
+        workers[0].kill()
+        for _ in range(20):
+            found = client.estimate_complexity(stories)
+            assert len(found) == len(stories) and found.reason is None
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 class Job:
