@@ -15,7 +15,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from launcher import airflow, bench, clusters, engine, keys, nightly, processes, report, serve, setup
+from include.foresight.errors import ForesightError
+from launcher import airflow, bench, clusters, engine, keys, nightly, people, processes, report, serve, setup
 from launcher import instance as instances
 from launcher.errors import LauncherError
 from launcher.instance import Instance
@@ -129,7 +130,6 @@ def show_report(
 
 def _show_business(instance: str | None, as_of: str | None, json: bool) -> None:
     from include.foresight import business, runs
-    from include.foresight.errors import ForesightError
     from launcher import connections
 
     databases = connections.databases(instance)
@@ -159,7 +159,6 @@ def rollback(
     Without an instance: on the servers of AIRFLOW_CONN_FORESIGHT_PRIMARY and _REPLICA, where these are set.
     """
     from include.foresight import promotion
-    from include.foresight.errors import ForesightError
     from launcher import connections
 
     try:
@@ -493,6 +492,7 @@ def backtest(
 
 
 app.add_typer(keys.app, name="key")
+app.add_typer(people.app, name="people")
 
 
 @app.command("serve")
@@ -560,7 +560,7 @@ def main() -> None:
         signal.signal(one, interrupted)
     try:
         app(prog_name="./foresight")
-    except LauncherError as error:
+    except (LauncherError, ForesightError) as error:
         errors.print(f"foresight: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except Interrupted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -20,8 +21,16 @@ InstanceName = Annotated[str | None, typer.Option("--instance", help="Which inst
 
 
 def databases(name: str | None):
+    """Of the instance; where AIRFLOW_CONN_FORESIGHT_PRIMARY is set and no instance is named, those that it names."""
     from launcher.platform_data import databases
 
+    if name is None and os.environ.get("AIRFLOW_CONN_FORESIGHT_PRIMARY"):
+        import psycopg
+
+        from include.foresight import settings
+        from include.foresight.database import Databases
+
+        return Databases(lambda conn_id: psycopg.connect(settings.conninfo(conn_id)))
     one: Instance = instances.load(name or instances.latest())
     servers = clusters.of(one)
     if not servers.primary.running:

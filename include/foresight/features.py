@@ -160,7 +160,7 @@ def score(
 
 def columns(tx: Transaction, table: sql.Identifier) -> tuple[str, ...]:
     """The features of a table that was made by a feature SQL, in order."""
-    # Never prepared: temporary tables of one name have other columns for another model, and a plan would be refused.
+    # Never prepared: another model's rows have other columns, and what is prepared must not change what it gives.
     description = tx.connection.execute(statement("features/columns", table=table), prepare=False).description or []
     found = [column.name for column in description]
     return tuple(name for name in found if name not in CONTRACT and name != PART)

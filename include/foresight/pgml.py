@@ -171,15 +171,25 @@ def answer(
     return tx.one("pgml/answer", values, **holes)["value"]
 
 
-def explain(tx: Transaction, model_id: int, features: Sequence[float]) -> list[dict[str, Any]]:
-    """Each feature's share in one answer (feature, contribution); empty where the engine or the model cannot tell."""
-    if not is_ours(version(tx)):
+def explain(tx: Transaction, model_id: int, rows: Sequence[Sequence[float]]) -> list[dict[str, float]]:
+    """Each feature's share in the answer to each row, in the order of the rows, by one query; empty where the engine or
+    the model cannot tell."""
+    if not rows or not is_ours(version(tx)):
         return []
+    values = {
+        "model_id": model_id,
+        "features": [float(value) for row in rows for value in row],
+        "width": len(rows[0]),
+    }
     try:
         with tx.savepoint():
-            return tx.all("pgml/explain", {"model_id": model_id, "features": [float(value) for value in features]})
+            found = tx.all("pgml/explain", values)
     except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFunction):
         return []
+    shares: list[dict[str, float]] = [{} for _ in rows]
+    for one in found:
+        shares[one["place"] - 1][one["feature"]] = one["contribution"]
+    return shares
 
 
 def deploy(session: Session, client_id: int, model_id: int) -> None:

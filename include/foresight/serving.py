@@ -365,16 +365,12 @@ def _unknown(entities: Sequence[Mapping[str, Any]], asked: Asked) -> tuple[str, 
 
 def _explained(tx: Transaction, champion: Champion, scored: Mapping[int, _Scored]) -> dict[int, tuple[Reason, ...]]:
     """The strongest reasons per entity, where a model answered that can be explained."""
-    if champion.pgml_model_id is None:
+    by_model = {entity_id: one for entity_id, one in scored.items() if one.rung not in (RECENT, PRIOR)}
+    if champion.pgml_model_id is None or not by_model:
         return {}
+    rows = [[one.features[name] for name in one.names] for one in by_model.values()]
     found = {}
-    for entity_id, one in scored.items():
-        if one.rung in (RECENT, PRIOR):
-            continue
-        rows = pgml.explain(tx, champion.pgml_model_id, [one.features[name] for name in one.names])
-        strongest = sorted(
-            (Reason(row["feature"], row["contribution"]) for row in rows),
-            key=lambda reason: -abs(reason.contribution),
-        )
-        found[entity_id] = tuple(strongest[:TOP_REASONS])
+    for entity_id, shares in zip(by_model, pgml.explain(tx, champion.pgml_model_id, rows), strict=False):
+        strongest = sorted(shares.items(), key=lambda share: -abs(share[1]))
+        found[entity_id] = tuple(Reason(feature, share) for feature, share in strongest[:TOP_REASONS])
     return found

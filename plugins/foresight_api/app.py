@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from importlib.resources import files
+from typing import Any, Literal
 
 import anyio
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foresight_api import errors
@@ -23,6 +24,8 @@ from foresight_api.service import Service
 TITLE = "Foresight predictions"
 # A list of 200 keys of 255 characters, in whatever encoding, is smaller.
 LARGEST_BODY = 256 * 1024
+# Swagger UI's files, of an installed package: no browser asks anybody else for them.
+PAGE = files("fastapi_offline") / "static"
 
 Person = Callable[..., Any]
 
@@ -55,17 +58,29 @@ def create_app(
 def document(app: FastAPI, prefix: str, guarded: list) -> None:
     """The OpenAPI document and its page, for those who may call: FastAPI's own routes ask nobody who he is."""
 
-    def schema() -> dict:
-        return get_openapi(title=TITLE, version="1", routes=app.routes, description=DESCRIPTION)
-
-    async def openapi() -> dict:
-        return schema()
+    async def openapi(request: Request) -> dict:
+        # Where the app is mounted, its routes do not know it; the page sends its requests to where the document says.
+        mounted = request.scope.get("root_path")
+        servers = [{"url": mounted}] if mounted else None
+        return get_openapi(title=TITLE, version="1", routes=app.routes, description=DESCRIPTION, servers=servers)
 
     async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(openapi_url="openapi.json", title=TITLE)
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title=TITLE,
+            swagger_js_url="page/swagger-ui-bundle.js",
+            swagger_css_url="page/swagger-ui.css",
+            swagger_favicon_url="page/favicon.png",
+            # Or the page would send the document's address to a validator somewhere.
+            swagger_ui_parameters={"validatorUrl": None},
+        )
+
+    async def file(name: Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"]) -> FileResponse:
+        return FileResponse(PAGE / name, headers={"Cache-Control": "private, max-age=86400"})
 
     app.add_api_route(f"{prefix}/openapi.json", openapi, dependencies=guarded, include_in_schema=False)
     app.add_api_route(f"{prefix}/docs", docs, dependencies=guarded, include_in_schema=False)
+    app.add_api_route(f"{prefix}/page/{{name}}", file, dependencies=guarded, include_in_schema=False)
 
 
 DESCRIPTION = (

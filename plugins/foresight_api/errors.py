@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -21,6 +21,10 @@ from include.foresight.serving import NoModelYet, ReplicaAway
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+
+# Of a request with more problems the first are told.
+MOST_ERRORS = 20
+LONGEST_NAME = 200
 
 
 class Unauthorized(ForesightError):
@@ -69,6 +73,7 @@ TOLD: tuple[tuple[type[Exception], int, str], ...] = (
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": title}
     for status, title in {
+        400: "The body is no text",
         401: "No key or login, or one that is not valid",
         403: "The caller does not act for that client",
         409: "The client has had no night yet",
@@ -93,6 +98,11 @@ def problem(status: int, title: str, detail: str, errors: list[dict] | None = No
     return JSONResponse(document, status, headers=headers, media_type=MEDIA_TYPE)
 
 
+def told_name(place: Sequence[str | int]) -> str:
+    """Where in the request. A name may be the caller's own, with characters that no answer can have."""
+    return ".".join(map(str, place)).encode(errors="replace").decode()[:LONGEST_NAME]
+
+
 def install(app: FastAPI) -> None:
     @app.exception_handler(ForesightError)
     async def told(request: Request, error: ForesightError) -> Response:
@@ -103,11 +113,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        # Without the input: it may be large, and is the caller's own.
-        found = [
-            {"where": ".".join(map(str, one["loc"])), "what": one["msg"]} for one in jsonable_encoder(error.errors())
-        ]
-        return answer(request, 422, "Not as it should be", f"{len(found)} problems in the request", found)
+        # Without the input: it may be large, no text at all, and is the caller's own.
+        errors = error.errors()
+        found = [{"where": told_name(one["loc"]), "what": one["msg"]} for one in errors[:MOST_ERRORS]]
+        return answer(request, 422, "Not as it should be", f"{len(errors)} problems in the request", found)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:

@@ -6,13 +6,21 @@ import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 MOST = 200
 
 Key = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
 # The platform numbers with four bytes.
 Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+def _in_utc(moment: datetime.datetime) -> datetime.datetime:
+    return moment.replace(tzinfo=datetime.UTC) if moment.tzinfo is None else moment
+
+
+# The platform's columns are UTC without saying so; an answer says it.
+Moment = Annotated[datetime.datetime, AfterValidator(_in_utc)]
 
 
 class Body(BaseModel):
@@ -69,8 +77,8 @@ class Interval(BaseModel):
 
 
 class Dates(BaseModel):
-    earliest: datetime.datetime
-    latest: datetime.datetime
+    earliest: Moment
+    latest: Moment
 
 
 class Prediction(BaseModel):
@@ -90,11 +98,11 @@ class Prediction(BaseModel):
 class TrajectoryPrediction(Prediction):
     key: str
     summary: str | None
-    created: datetime.datetime | None
+    created: Moment | None
     current_lead_time_days: float | None
     predicted_lead_time_days: float | None
-    predicted_completion_date: datetime.datetime | None = Field(description="As likely before as after (P50).")
-    completion_date_p85: datetime.datetime | None = Field(description="85 of 100 such epics are done by then.")
+    predicted_completion_date: Moment | None = Field(description="As likely before as after (P50).")
+    completion_date_p85: Moment | None = Field(description="85 of 100 such epics are done by then.")
     completion_dates_80: Dates | None
     confidence: Confidence | None
 
@@ -111,7 +119,7 @@ class ReworkPrediction(Prediction):
     repository: str
     number: int
     summary: str | None = Field(description="The title.")
-    created: datetime.datetime | None
+    created: Moment | None
     rework_probability: float | None
     risk_level: str | None
 
@@ -124,17 +132,17 @@ class Response(BaseModel):
 
 class TrajectoryResponse(Response):
     predictions: list[TrajectoryPrediction]
-    predicted_at: datetime.datetime
+    predicted_at: Moment
 
 
 class ComplexityResponse(Response):
     estimates: list[ComplexityEstimate]
-    estimated_at: datetime.datetime
+    estimated_at: Moment
 
 
 class ReworkResponse(Response):
     predictions: list[ReworkPrediction]
-    predicted_at: datetime.datetime
+    predicted_at: Moment
 
 
 class ModelResponse(BaseModel):

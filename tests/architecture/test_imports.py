@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -208,3 +210,98 @@ def test_sessions_come_from_one_place():
     found = {path.stem for path in python_files("include/foresight", "dags", "plugins") if connects(tree_of(path))}
     assert found == SET_UP
     assert connects(ast.parse("with psycopg.connect(dsn) as connection: pass"))
+
+
+# Distributions whose packages have other names.
+DISTRIBUTIONS = {"psycopg_pool": "psycopg", "text_unidecode": "text-unidecode", "yaml": "pyyaml"}
+PROVIDERS = "apache-airflow-providers-"
+
+
+def direct_requirements() -> set[str]:
+    """Names of requirements.txt, without versions and extras."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return {re.split(r"[=<>\[ ]", line)[0] for line in lines if line and not line.startswith("#")}
+
+
+def requirement(name: str) -> str:
+    """The distribution that an imported name comes from."""
+    parts = name.split(".")
+    if parts[:2] == ["airflow", "providers"]:
+        two = "-".join(parts[2:4])
+        return PROVIDERS + (two if PROVIDERS + two in direct_requirements() else parts[2])
+    return "apache-airflow" if parts[0] == "airflow" else DISTRIBUTIONS.get(parts[0], parts[0])
+
+
+def unnamed_requirements(tree: ast.AST) -> list[str]:
+    """Third-party imports whose distribution is no direct requirement."""
+    third = {
+        name
+        for name in imports(tree)
+        if name.partition(".")[0] not in OURS | sys.stdlib_module_names | {"", "benchmarks"}
+    }
+    return sorted({requirement(name) for name in third} - direct_requirements())
+
+
+def test_what_is_imported_is_required_by_name():
+    """What only comes along with something else goes when that no longer needs it, or comes in another version."""
+    paths = [
+        path
+        for path in python_files("dags", "demo", "include", "launcher", "plugins")
+        if ENGINE not in path.parents and path.name != "bench_library.py"
+    ]
+    found = {name_of(path): unnamed_requirements(tree_of(path)) for path in paths}
+    assert {name: missing for name, missing in found.items() if missing} == {}
+    # Started as a command.
+    assert "uvicorn" in direct_requirements()
+
+
+def test_an_import_of_what_comes_along_is_seen():
+    assert unnamed_requirements(
+        ast.parse("def f():\n    import requests\n    from airflow.providers.ssh import x")
+    ) == [
+        "apache-airflow-providers-ssh",
+        "requests",
+    ]
+    assert not unnamed_requirements(ast.parse("import psycopg_pool, json\nfrom . import sql\nfrom include import x"))
+
+
+def test_what_is_required_by_name_is_locked():
+    locked = set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.M))
+    assert direct_requirements() <= locked
+
+
+ALONE = """
+import sys, importlib.abc
+
+class Nothing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        root = name.partition(".")[0]
+        if root in {"airflow", "cachetools", "fastapi", "include", "numpy", "pandas", "psycopg", "pydantic", "yaml"}:
+            raise ImportError(f"{name} is not there")
+
+sys.meta_path.insert(0, Nothing())
+import asyncio, predictions.client, predictions.enhanced_jobs
+assert predictions.client.MLPredictionClient("http://127.0.0.1:9/api/ml", "k").estimate_complexity(["A-1"]).reason
+client = predictions.client.AsyncMLPredictionClient("http://127.0.0.1:9/api/ml", "k")
+assert "ConnectError" in asyncio.run(client.predict_rework_risk([1], repository="a/b")).reason
+import psycopg
+"""
+
+
+def test_the_client_needs_httpx_and_nothing_else(tmp_path: Path):
+    """A service of the platform copies two files (docs/for-the-platform.md). What is blocked here is seen to be by the
+    last import, which has to fail."""
+    package = tmp_path / "predictions"
+    package.mkdir()
+    for name in ("client.py", "enhanced_jobs.py"):
+        shutil.copy(LIBRARY / name, package)
+        roots = {one.partition(".")[0] for one in imports(tree_of(LIBRARY / name))}
+        assert roots - {""} <= sys.stdlib_module_names | {"httpx"}
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ALONE],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.stderr.strip().endswith("ImportError: psycopg is not there"), run.stderr
