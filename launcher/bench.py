@@ -82,3 +82,20 @@ def isolation(
     for table in benchmark.tables(measured):
         console.print(table)
     print(benchmark.as_json(measured), flush=True)
+
+
+@app.command()
+def serving(
+    seconds: Annotated[float, typer.Option(min=5, help="How long the callers ask.")] = 60.0,
+    seed: Annotated[int, typer.Option(help="Of what is asked for.")] = 0,
+) -> None:
+    """How fast are predictions on request, what does a killed server lose, how soon is a new model seen?
+
+    On an instance of its own that is destroyed afterwards. Ten minutes.
+    """
+    from benchmarks import serving as benchmark
+
+    hush()
+    measured = benchmark.run(seconds, say, seed)
+    console.print(benchmark.table(measured))
+    print(benchmark.as_json(measured), flush=True)

@@ -159,6 +159,14 @@ class ModelCollectionResponse(BaseModel):
     models: list[ModelResponse]
 
 
+class AliveResponse(BaseModel):
+    """This process, one of the server's. Of the entities that it was asked for, how many answers it had already."""
+
+    process: int
+    cache_hits: int
+    cache_misses: int
+
+
 class HealthResponse(BaseModel):
     """`journal_backlog`: answers whose log rows are not on the primary yet."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
 from foresight_api.dependencies import CallerDep, ServiceDep, client_for, in_thread
 from foresight_api.errors import RESPONSES
-from foresight_api.schemas import HealthResponse, ModelCollectionResponse, ModelResponse
+from foresight_api.schemas import AliveResponse, HealthResponse, ModelCollectionResponse, ModelResponse
 from include.foresight import champions, model_specs, monitoring
 from include.foresight.clients import Client
 from include.foresight.database import PRIMARY
@@ -45,6 +46,13 @@ async def models(
             for model, champion in sorted(serving.items())
         ],
     )
+
+
+@router.get("/alive")
+async def alive(service: ServiceDep, caller: CallerDep) -> AliveResponse:
+    """That the process answers, without asking a database."""
+    predictor = service.predictor
+    return AliveResponse(process=os.getpid(), cache_hits=predictor.hits, cache_misses=predictor.misses)
 
 
 @router.get("/health")
