@@ -52,7 +52,12 @@ ROWS_PER_MADE_UP = 3
 # How far one row moves the level, and how far all rows of a night may.
 STEP = 0.02
 MOST_STEPS = 10
-LEVELS = (0.2, 0.98)
+LEVELS = (0.2, 1.3)
+# Beyond this level distances that were seen say no more: the range of this one is stretched, by so much per unit.
+SEEN = 0.98
+STRETCH = 2.0
+# While labels move, a range may be so much wider than their central part: most of the time it is much narrower.
+ROOMIER = 1.25
 
 # An end lies this far outside the distance it was learned from, so that a label there is inside whatever the rounding.
 ROOM = 1e-6
@@ -182,6 +187,13 @@ def _shortest(
     """The ends of the shortest stretch with this share and nought inside. Where that is wider than allowed, the allowed
     one that holds most; where there is none with this share, all there is. `units`: from distances to the label's unit,
     for a usual answer; shortness is judged there, or `by_ratio` of the ends."""
+    if level > SEEN:
+        ends = np.array(_shortest(sizes, masses, SEEN, units, widest, by_ratio=by_ratio)) * (
+            1 + STRETCH * (level - SEEN)
+        )
+        if widest is None or np.diff(units(ends))[0] <= _allowed(widest):
+            return float(ends[0]), float(ends[1])
+        level = SEEN
     upto = np.concatenate([[0.0], np.cumsum(masses)])
     lows, highs = np.minimum(sizes, 0.0), np.maximum(sizes, 0.0)
     share = np.triu(upto[None, 1:] - upto[:-1, None])
@@ -207,7 +219,7 @@ def _least(length: np.ndarray, among: np.ndarray) -> tuple[int, int]:
 
 def _allowed(widest: float) -> float:
     """What rounding and the room at the ends add is no width."""
-    return widest * 1.001 + 0.001
+    return ROOMIER * widest + 0.001
 
 
 def _quantile(sizes: np.ndarray, masses: np.ndarray, level: float) -> float:

@@ -84,6 +84,22 @@ def test_a_change_of_the_labels_is_followed():
     assert held == pytest.approx(0.8, abs=0.05)
 
 
+@pytest.mark.parametrize("moves", ["wanders", "jumps"])
+def test_labels_that_never_rest_are_held_all_the_same(moves: str):
+    chance = np.random.default_rng(6)
+    level, labels = 1.2, []
+    for n in range(1500):
+        if moves == "wanders":
+            level = min(max(level + chance.normal(0, 0.06), 0.2), 2.4)
+        elif n % 120 == 0:
+            level = chance.normal(1.3, 0.6)
+        labels.append(POINTS[np.abs(POINTS - np.exp(chance.normal(level, 0.55))).argmin()])
+    answers = [float(np.median(labels[max(0, n - 50) : n])) if n else 3.0 for n in range(len(labels))]
+    held, width, usual = lived(np.array(labels), answers)
+    assert held == pytest.approx(0.8, abs=0.04)
+    assert width <= 0.9 * usual
+
+
 def test_answers_that_know_more_have_narrower_ranges():
     chance = np.random.default_rng(5)
     labels = np.exp(chance.normal(1.5, 0.8, 400))
