@@ -1,8 +1,8 @@
 """How fast are predictions on request, what does a killed server lose, and how soon does everybody see a new model?
 
-An instance of its own, as `./foresight run` makes it, with its nights lived by its scheduler; `./foresight serve`
-with two workers; callers in a process of their own (benchmarks/callers.py), open loop. While they ask, a nightly
-trains every model anew. Five of a hundred keys were never asked for before. Then the same through Airflow's API server, the server
+An instance of its own, as `./foresight run` makes it, with its nights lived by its scheduler; `./foresight serve` with
+two workers; callers in a process of their own (benchmarks/callers.py), open loop. While they ask, nights train every
+model anew. Five of a hundred keys were never asked for before. Then the same through Airflow's API server, the server
 killed again and again, the primary away, a model changed, and one query with and without row-level security.
 """
 

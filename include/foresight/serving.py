@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
+import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,10 +26,12 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from include.foresight import answering, champions, grades, model_specs, pgml
 from include.foresight.champions import Champion
 from include.foresight.clients import Client
-from include.foresight.database import Databases, Session, Transaction, is_away
+from include.foresight.database import Databases, Session, Transaction, is_away, message
 from include.foresight.errors import ForesightError
 from include.foresight.model_specs import ModelSpec
 from include.foresight.rungs import PRIOR, RECENT
+
+log = logging.getLogger(__name__)
 
 # A request that takes longer is ended on the server.
 ANSWER_SECONDS = 10.0
@@ -34,8 +40,14 @@ POOL_SECONDS = 2.0
 POOL_SIZE = 4
 
 # An answer is used again while the row and what serves are the same. Not for long: histories go on and epics grow old.
-CACHE_SECONDS = 120.0
+CACHE_SECONDS = 600.0
 CACHED_ANSWERS = 50_000
+# A statement of features reads the client's history whatever it is asked for: one row costs as much as a hundred. So
+# for a client that asks the newest rows are answered in advance, in one statement, and again before the answers are too
+# old; never so often that it takes more than this share of the time.
+ANTICIPATED = 10_000
+ANTICIPATE_SECONDS = 60.0
+ANTICIPATING = 0.02
 TOP_REASONS = 5
 
 
@@ -146,7 +158,8 @@ class _Scored:
     rung: str
     feature_hash: str
     ranges: Mapping[str, float] | None
-    features: Mapping[str, float]
+    # JSON
+    features: str
     names: tuple[str, ...]
 
 
@@ -159,15 +172,22 @@ class Predictor:
         self._excluded: TTLCache = TTLCache(CACHED_ANSWERS, CACHE_SECONDS)
         self._clocks: TTLCache = TTLCache(1000, CACHE_SECONDS)
         self._lock = threading.Lock()
+        # By client and model: whose turn it is to ask the database, and when the next rows are answered in advance.
+        self._turns: dict[tuple[int, str], threading.Lock] = {}
+        self._due: dict[tuple, float] = {}
+        self._ahead = ThreadPoolExecutor(1, "answers-in-advance")
+        self.anticipates = True
         self.hits = self.misses = 0
+
+    def close(self) -> None:
+        self._ahead.shutdown(cancel_futures=True)
 
     def predict(self, client: Client, model: str, asked: Asked, *, explain: bool = False) -> Answers:
         """What serves the client says of these rows. Raises NoModelYet, ReplicaAway, and UnknownModel."""
         spec = model_specs.read(model).for_client(client.overrides)
         began = time.monotonic()
         try:
-            with self.databases.session(client.replica_conn_id) as replica:
-                found = self._from_replica(replica, client, spec, asked, explain)
+            found = self._from_replica(client, spec, asked, explain)
         except (psycopg.Error, PoolTimeout) as error:
             if not is_away(error) and not isinstance(error, PoolTimeout):
                 raise
@@ -175,9 +195,9 @@ class Predictor:
         self._write_log(self._log_rows(client, spec, found, began))
         return found.answers
 
-    def _from_replica(self, replica: Session, client: Client, spec: ModelSpec, asked: Asked, explain: bool) -> _Found:
+    def _from_replica(self, client: Client, spec: ModelSpec, asked: Asked, explain: bool) -> _Found:
         moment = datetime.datetime.now(datetime.UTC)
-        with replica.as_client(client.client_id, timeout=ANSWER_SECONDS) as tx:
+        with self._as_client(client) as tx:
             champion = champions.read(tx, client.client_id).get(spec.model)
             if champion is None:
                 raise NoModelYet(
@@ -185,8 +205,13 @@ class Predictor:
                 )
             entities = _entities(tx, client, spec, asked)
             as_of = self._as_of(tx, client, moment)
-            scored, excluded = self._scores(tx, client, spec, champion, entities, as_of)
-            reasons = _explained(tx, champion, scored) if explain else {}
+        asking = _Asking(client, spec, champion, as_of)
+        scored, excluded = self._scores(asking, entities)
+        self._anticipate_soon(asking)
+        reasons = {}
+        if explain:
+            with self._as_client(client) as tx:
+                reasons = _explained(tx, champion, scored)
         answers = []
         for entity in entities:
             one = scored.get(entity["id"])
@@ -226,29 +251,53 @@ class Predictor:
                 self._clocks[client.client_id] = known
         return known or moment.replace(tzinfo=None)
 
+    @contextlib.contextmanager
+    def _as_client(self, client: Client, timeout: float = ANSWER_SECONDS) -> Iterator[Transaction]:
+        with self.databases.session(client.replica_conn_id) as replica:
+            with replica.as_client(client.client_id, timeout=timeout) as tx:
+                yield tx
+
     def _scores(
-        self,
-        tx: Transaction,
-        client: Client,
-        spec: ModelSpec,
-        champion: Champion,
-        entities: Sequence[Mapping[str, Any]],
-        as_of: datetime.datetime,
+        self, asking: _Asking, entities: Sequence[Mapping[str, Any]]
     ) -> tuple[dict[int, _Scored], dict[int, str]]:
-        """By entity id. Rows that were asked for lately, and have not changed, are not computed again."""
-
-        def key(entity: Mapping[str, Any]) -> tuple:
-            return cache_key(client, spec, champion, entity)
-
+        """By entity id. Rows that were asked for lately, and have not changed, are not computed again. One request at a
+        time asks the database for a client's model: of those that wait many find their answer there afterwards."""
+        scored, excluded, missing = self._known(asking, entities)
         with self._lock:
-            scored = {one["id"]: self._scored[key(one)] for one in entities if key(one) in self._scored}
-            excluded = {one["id"]: self._excluded[key(one)] for one in entities if key(one) in self._excluded}
-            missing = [one for one in entities if one["id"] not in scored and one["id"] not in excluded]
             self.hits += len(entities) - len(missing)
             self.misses += len(missing)
+            turn = self._turns.setdefault((asking.client.client_id, asking.spec.model), threading.Lock())
         if not missing:
             return scored, excluded
-        answered = answering.answer(tx, spec, client.client_id, as_of, champion, [one["id"] for one in missing])
+        with turn:
+            meanwhile, left_out, missing = self._known(asking, missing)
+            scored, excluded = scored | meanwhile, excluded | left_out
+            if missing:
+                with self._as_client(asking.client) as tx:
+                    computed, left_out = self._compute(tx, asking, missing)
+                scored, excluded = scored | computed, excluded | left_out
+        return scored, excluded
+
+    def _known(
+        self, asking: _Asking, entities: Sequence[Mapping[str, Any]]
+    ) -> tuple[dict[int, _Scored], dict[int, str], list[Mapping[str, Any]]]:
+        scored, excluded, missing = {}, {}, []
+        with self._lock:
+            for one in entities:
+                key = asking.key(one)
+                if (answer := self._scored.get(key)) is not None:
+                    scored[one["id"]] = answer
+                elif (reason := self._excluded.get(key)) is not None:
+                    excluded[one["id"]] = reason
+                else:
+                    missing.append(one)
+        return scored, excluded, missing
+
+    def _compute(
+        self, tx: Transaction, asking: _Asking, entities: Sequence[Mapping[str, Any]]
+    ) -> tuple[dict[int, _Scored], dict[int, str]]:
+        ids = [one["id"] for one in entities]
+        answered = answering.answer(tx, asking.spec, asking.client.client_id, asking.as_of, asking.champion, ids)
         new = {
             row["entity_id"]: _Scored(
                 row["value"],
@@ -263,13 +312,44 @@ class Predictor:
         }
         left_out = {row["entity_id"]: row["excluded"] for row in tx.all("serving/excluded")}
         with self._lock:
-            for one in missing:
+            for one in entities:
                 # What answered in place of a broken champion is not kept: it may be mended in the next minute.
                 if one["id"] in new and answered.remark is None:
-                    self._scored[key(one)] = new[one["id"]]
+                    self._scored[asking.key(one)] = new[one["id"]]
                 elif one["id"] in left_out:
-                    self._excluded[key(one)] = left_out[one["id"]]
-        return scored | new, excluded | left_out
+                    self._excluded[asking.key(one)] = left_out[one["id"]]
+        return new, left_out
+
+    # --- In advance
+
+    def _anticipate_soon(self, asking: _Asking) -> None:
+        key = (asking.client.client_id, asking.spec.model, asking.champion.version)
+        with self._lock:
+            if not self.anticipates or self._due.get(key, 0.0) > time.monotonic():
+                return
+            for old in [other for other in self._due if other[:2] == key[:2]]:
+                del self._due[old]
+            self._due[key] = math.inf
+        with contextlib.suppress(RuntimeError):  # closing
+            self._ahead.submit(self._anticipate, asking, key)
+
+    def _anticipate(self, asking: _Asking, key: tuple) -> None:
+        """Answer the newest rows in one statement. It may fail: then requests compute what they ask for."""
+        began = time.monotonic()
+        try:
+            with self._as_client(asking.client, ANTICIPATE_SECONDS) as tx:
+                entities = tx.all(
+                    "serving/likely_issues" if asking.spec.entity == "issue" else "serving/likely_pull_requests",
+                    {"client_id": asking.client.client_id, "most": ANTICIPATED},
+                )
+                if entities:
+                    self._compute(tx, asking, entities)
+        except (psycopg.Error, PoolTimeout, ForesightError) as error:
+            log.warning("%s/%s: nothing in advance: %s", asking.client.slug, asking.spec.model, message(error))
+        finally:
+            ended = time.monotonic()
+            with self._lock:
+                self._due[key] = ended + max(0.75 * CACHE_SECONDS, (ended - began) / ANTICIPATING)
 
     def _last_known(self, client: Client, spec: ModelSpec, asked: Asked, error: Exception) -> Answers:
         """The last enrichment on the primary."""
@@ -330,6 +410,19 @@ class Predictor:
         return rows
 
 
+@dataclass(frozen=True)
+class _Asking:
+    """Whose model, what serves, and the moment that is asked about."""
+
+    client: Client
+    spec: ModelSpec
+    champion: Champion
+    as_of: datetime.datetime
+
+    def key(self, entity: Mapping[str, Any]) -> tuple:
+        return cache_key(self.client, self.spec, self.champion, entity)
+
+
 def cache_key(client: Client, spec: ModelSpec, champion: Champion, entity: Mapping[str, Any]) -> tuple:
     """What serves is part of it, so a promotion is a miss; so is the client: an id alone is another's as well."""
     return (client.client_id, spec.model, champion.version, champion.model_uuid, entity["id"], entity["version"])
@@ -368,7 +461,10 @@ def _explained(tx: Transaction, champion: Champion, scored: Mapping[int, _Scored
     by_model = {entity_id: one for entity_id, one in scored.items() if one.rung not in (RECENT, PRIOR)}
     if champion.pgml_model_id is None or not by_model:
         return {}
-    rows = [[one.features[name] for name in one.names] for one in by_model.values()]
+    rows = []
+    for one in by_model.values():
+        given = json.loads(one.features)
+        rows.append([given[name] for name in one.names])
     found = {}
     for entity_id, shares in zip(by_model, pgml.explain(tx, champion.pgml_model_id, rows), strict=False):
         strongest = sorted(shares.items(), key=lambda share: -abs(share[1]))

@@ -39,6 +39,7 @@ class Service:
         return cls(databases, journal, Predictor(databases, journal.write))
 
     def stop(self) -> None:
+        self.predictor.close()
         self.journal.close()
         self.databases.close()
 

@@ -29,7 +29,7 @@ select
     entity_id,
     prediction_value,
     ranges,
-    input_features,
+    input_features::jsonb,
     feature_hash,
     response_time_ms,
     'api',
@@ -46,7 +46,8 @@ from jsonb_to_recordset(%(rows)s::jsonb) as rows (
     entity_id bigint,
     prediction_value double precision,
     ranges jsonb,
-    input_features jsonb,
+    -- As text: it is carried from the replica to here without being looked into.
+    input_features text,
     feature_hash text,
     response_time_ms integer,
     as_of timestamp,

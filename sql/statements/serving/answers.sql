@@ -4,5 +4,5 @@ select
     value,
     from_prior,
     ranges::jsonb as ranges,
-    features::jsonb as features
+    features
 from outgoing

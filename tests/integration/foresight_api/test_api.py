@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -117,6 +118,41 @@ def test_reasons_are_the_rows_own(world: Installation, client: TestClient):
     assert len({json.dumps(one) for one in together.values()}) > 1
     for number in pulls[:3]:
         assert reasons([number])[number] == together[number] and len(together[number]) == 5
+
+
+def test_the_newest_rows_are_answered_in_advance(world: Installation, client: TestClient, app: FastAPI):
+    """After a client's first request others that were never asked for are there, and are what they would have been."""
+    predictor = app.state.service.service.predictor
+    asked = keys(world, CLIENT, "Bug", count=40)
+    client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": asked[:1]})
+    predictor._ahead.submit(lambda: None).result(60)  # what was begun has ended
+    misses = predictor.misses
+    first = client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": asked[20:]}).json()["estimates"]
+    assert predictor.misses == misses
+    with predictor._lock:
+        predictor._scored.clear()
+    again = client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": asked[20:]}).json()["estimates"]
+    assert predictor.misses == misses + 20
+    told = [[one["estimated_story_points"], one["interval_80"]] for one in (*first, *again)]
+    assert told[:20] == told[20:]
+
+
+def test_requests_for_the_same_rows_compute_them_once(world: Installation, client: TestClient, app: FastAPI):
+    predictor = app.state.service.service.predictor
+    asked, computed, real = keys(world, CLIENT, "Task", count=10), [], predictor._compute
+    with predictor._lock:
+        predictor._scored.clear()
+    predictor.anticipates = False
+    predictor._compute = lambda tx, asking, entities: computed.append(len(entities)) or real(tx, asking, entities)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            bodies = [{"issue_keys": asked}] * 4
+            answers = list(pool.map(lambda body: client.post(f"{ROOT}/estimate-complexity", json=body), bodies))
+    finally:
+        predictor._compute = real
+        predictor.anticipates = True
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert computed == [10]
 
 
 def test_answers_have_their_ranges(world: Installation, client: TestClient):
@@ -271,7 +307,7 @@ def test_the_page_knows_where_it_is_mounted(world: Installation, places: dict[st
     try:
         document = caller.get(f"{ROOT}/openapi.json").json()
         [server] = document["servers"]
-        assert server["url"] + min(document["paths"]) == f"{ROOT}/estimate-complexity"
+        assert server["url"] + min(document["paths"]) == f"{ROOT}/alive"
         assert caller.get(server["url"] + "/models").status_code == 200
         for name in re.findall('(?:href|src)="(.+?)"', caller.get(f"{ROOT}/docs").text):
             assert caller.get(f"{ROOT}/{name}").status_code == 200

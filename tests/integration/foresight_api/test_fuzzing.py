@@ -32,6 +32,7 @@ OPERATIONS = {
     "POST /api/ml/estimate-complexity",
     "POST /api/ml/predict-rework",
     "GET /api/ml/models",
+    "GET /api/ml/alive",
     "GET /api/ml/health",
 }
 CHECKS = [
