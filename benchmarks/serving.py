@@ -346,14 +346,17 @@ def _switch(measured: Measured, databases: Databases, server: _Server, stock: St
         "pgml_model_id": None,
         "feature_hash": None,
     }
+    moved = time.time() - asking.begins
     with databases.session(PRIMARY) as primary, primary.as_client(CLIENT) as tx:
         promotion.move(
             tx, CLIENT, "complexity", champion, target, None, "bench serving", "to measure how fast it is seen"
         )
-    moved = time.time() - asking.begins
     found, _ = asking.results()
-    old = [one["at"] + one["latency"] for one in found if one["models"] != [""] and one["status"] == 200]
-    measured.values["switch_s"] = max(0.0, max(old, default=0.0) - moved)
+    answered = [one for one in found if one["status"] == 200]
+    old = [one["at"] + one["latency"] for one in answered if one["models"] != [""]]
+    if not old or len(old) == len(answered):
+        raise RuntimeError(f"of {len(answered)} answers {len(old)} are of the old model: nothing was seen to change")
+    measured.values["switch_s"] = max(old) - moved
     measured.details["switch_s"] = f"{len(found)} requests on 20 connections, two workers"
     promotion.rollback(databases, SLUG, "complexity", actor="bench serving", reason="as it was")
     say(f"a new model is seen by all after {measured.values['switch_s']:.2f} s")

@@ -122,7 +122,7 @@ def test_reasons_are_the_rows_own(world: Installation, client: TestClient):
 
 def test_the_newest_rows_are_answered_in_advance(world: Installation, client: TestClient, app: FastAPI):
     """After a client's first request others that were never asked for are there, and are what they would have been."""
-    predictor = app.state.service.service.predictor
+    predictor = app.state.service().predictor
     asked = keys(world, CLIENT, "Bug", count=40)
     client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": asked[:1]})
     predictor._ahead.submit(lambda: None).result(60)  # what was begun has ended
@@ -138,7 +138,7 @@ def test_the_newest_rows_are_answered_in_advance(world: Installation, client: Te
 
 
 def test_requests_for_the_same_rows_compute_them_once(world: Installation, client: TestClient, app: FastAPI):
-    predictor = app.state.service.service.predictor
+    predictor = app.state.service().predictor
     asked, computed, real = keys(world, CLIENT, "Task", count=10), [], predictor._compute
     with predictor._lock:
         predictor._scored.clear()
