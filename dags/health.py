@@ -1,12 +1,13 @@
 """
 ### What no run can report about itself
 
-Every 15 minutes, three independent looks; a task fails naming what it found:
+Every 15 minutes, four independent looks; a task fails naming what it found:
 
 | task | finds |
 |---|---|
 | registry | a snapshot that is stale or unreadable, clients that could not be provisioned, entries that make no DAG |
 | runs | nightlies due more than two hours ago that never began; runs that wait for a missing or full pool |
+| models | models that the last night found unhealthy; data that kept a model from being trained |
 | replication | slots that are lost, unread or far behind; replicas that do not show a heartbeat within a minute |
 
 Each finding is told once a day, a client's own to the client's recipients. A task turns green by itself once the
@@ -38,3 +39,4 @@ with DAG(
     PythonOperator(task_id="registry", python_callable=runtime.check_registry)
     PythonOperator(task_id="runs", python_callable=runtime.check_runs)
     PythonOperator(task_id="replication", python_callable=runtime.check_replication)
+    PythonOperator(task_id="models", python_callable=runtime.check_models)

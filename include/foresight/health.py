@@ -106,6 +106,35 @@ def waiting_runs(databases: Databases, states: TaskStates) -> list[Alert]:
     return found
 
 
+def model_troubles(databases: Databases) -> list[Alert]:
+    """Models that were found unhealthy, and data that kept a model from being trained. Which rows were at fault is in
+    the report: an alert may go to people who see no client's data."""
+    with databases.primary() as session, session.as_fleet() as fleet:
+        unhealthy = fleet.all("health/unhealthy_models")
+        blocked = fleet.all("health/blocked_data")
+    found = [
+        Alert(
+            row["slug"],
+            f"unhealthy:{row['model']}:{today()}",
+            one_line(f"Foresight: the {row['model']} model of {row['name']} is unhealthy"),
+            f"The look of {row['checked_at']:%Y-%m-%d %H:%M %Z} found it so. Where a model cannot answer the simple "
+            "rung does. ./foresight report, or the model's page, says why; "
+            f"./foresight rollback {row['slug']} {row['model']} goes back.",
+        )
+        for row in unhealthy
+    ]
+    return found + [
+        Alert(
+            row["slug"],
+            f"blocked:{','.join(row['models'])}:{today()}",
+            one_line(f"Foresight: the data of {row['name']} kept {len(row['models'])} models from being trained"),
+            f"In run {row['dag_run_id']} the checks {', '.join(row['checks']) or '(see the report)'} blocked "
+            f"{', '.join(row['models'])}. What serves goes on serving; ./foresight report names the rows.",
+        )
+        for row in blocked
+    ]
+
+
 def replication_troubles(
     databases: Databases, replicas: Iterable[str], *, patience: float = REPLICA_PATIENCE
 ) -> list[Alert]:

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import psycopg
 
-from include.foresight import champions, features, pgml
+from include.foresight import champions, drift, features, pgml
 from include.foresight.champions import Champion
 from include.foresight.database import Databases, Session, Transaction, is_away, message
 from include.foresight.model_specs import ModelSpec
 from include.foresight.runs import Run
+
+# Reading half a year of first answers.
+DRIFT_SECONDS = 60.0
 
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 
 
 @dataclass(frozen=True)
 class Health:
+    """`drifting`: features (or: prediction) that have moved; `warming_up`: too little was asked about yet to tell."""
+
     model: str
     status: str
     reason: str
+    drifting: tuple[str, ...] = ()
+    warming_up: bool = False
 
 
 def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Health]:
@@ -32,6 +39,13 @@ def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[He
         with primary.as_client(client.client_id) as tx:
             serving = champions.read(tx, client.client_id)
         found = [_health(primary, replica, run, spec, serving.get(spec.model)) for spec in specs]
+        with primary.as_client(client.client_id, timeout=DRIFT_SECONDS) as tx:
+            for place, spec in enumerate(specs):
+                shifts = drift.look(tx, client, spec)
+                drift.record(tx, run.values, spec.model, shifts)
+                drifting = tuple(one.name for one in shifts if one.state == drift.DRIFTING)
+                warming_up = bool(shifts) and all(one.warming_up for one in shifts)
+                found[place] = replace(found[place], drifting=drifting, warming_up=warming_up)
         with primary.as_client(client.client_id) as tx:
             for health in found:
                 champion = serving.get(health.model)

@@ -424,6 +424,12 @@ def check_replication() -> None:
     found(health.replication_troubles(databases(), sorted(replicas)))
 
 
+def check_models() -> None:
+    from include.foresight import health
+
+    found(health.model_troubles(databases()))
+
+
 def found(troubles: Sequence[Alert]) -> None:
     """Tell of each, once a day, and fail; of the failure itself nobody is told on top."""
     if not troubles:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from foresight_api.pages import wording
-from include.foresight import shifts, track_record
+from include.foresight import track_record
 from include.foresight.dossier import Dossier
-from include.foresight.shifts import Shift
+from include.foresight.drift import BEFORE_DAYS, LATELY_DAYS, LEAST, Shift
 from include.foresight.track_record import Outcome
 
 SERVED, SIMPLE, MARK = "--served", "--simple", "--mark"
@@ -363,15 +363,14 @@ def interval_coverage(record: Record | None) -> Chart | Missing:
 
 def drift(found: Sequence[Shift] | None) -> Chart | Missing:
     """How far each feature's mean has moved lately."""
-    title = f"Drift of features, last {shifts.LATELY_DAYS} days"
+    title = f"Drift of features, last {LATELY_DAYS} days"
     if found is None:
         return Missing("drift", title, FLEET_ONLY)
     if not found:
         return Missing(
             "drift",
             title,
-            f"Warming up: {shifts.LEAST} first answers of the last {shifts.LATELY_DAYS} days and as many before are "
-            "needed.",
+            f"Warming up: {LEAST} first answers of the last {LATELY_DAYS} days and as many before are needed.",
         )
     shown = list(reversed(found[:BARS]))
     beyond = [one for one in found if one.beyond_luck]
@@ -413,8 +412,8 @@ def drift(found: Sequence[Shift] | None) -> Chart | Missing:
             for one in found
         ],
         note=(
-            f"First answers of the last {shifts.LATELY_DAYS} days beside those of the "
-            f"{shifts.BEFORE_DAYS - shifts.LATELY_DAYS} days before; the {BARS} largest are drawn, the table "
+            f"First answers of the last {LATELY_DAYS} days beside those of the "
+            f"{BEFORE_DAYS - LATELY_DAYS} days before; the {BARS} largest are drawn, the table "
             "has all. “prediction” is the answer itself."
         ),
         height=380,

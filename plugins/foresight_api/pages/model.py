@@ -9,8 +9,8 @@ from typing import Any
 from foresight_api.pages import charts, wording
 from foresight_api.pages.charts import Record
 from include.foresight.dossier import Dossier
+from include.foresight.drift import Shift
 from include.foresight.names import dag_id
-from include.foresight.shifts import Shift
 
 # Of a pgml model's metrics and of our own, those that people ask for, in this order.
 SCORES = {

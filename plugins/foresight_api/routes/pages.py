@@ -21,7 +21,7 @@ from foresight_api.errors import Forbidden, NotFound
 from foresight_api.pages import costs, fleet, model, rendering
 from foresight_api.pages.charts import Record
 from foresight_api.service import Service
-from include.foresight import dossier, model_specs, overview, pgml, settings, shifts, track_record
+from include.foresight import dossier, drift, model_specs, overview, pgml, settings, track_record
 from include.foresight.database import Transaction, is_away
 from include.foresight.dossier import Dossier
 from include.foresight.errors import UnknownClient
@@ -131,7 +131,7 @@ async def one_model(request: Request, service: ServiceDep, viewer: ViewerDep, sl
             with opened as tx:
                 found = dossier.read(tx, dossier.find(tx, slug), named, words=own)
                 told = track_record.told(tx, found.client, found.spec) if own else []
-                moved = shifts.read(tx, found.client, found.spec) if own else None
+                moved = drift.read(tx, found.client, found.spec) if own else None
         origin, record = on_replica(service, found, told) if own else (None, None)
         return rendering.page(request, "model.html", viewer=viewer.said, **model.view(found, origin, record, moved))
 

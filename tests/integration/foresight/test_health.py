@@ -127,3 +127,47 @@ def test_the_registrys_troubles_are_named_one_by_one():
 def test_causes_carry_the_day():
     one = health.registry_troubles(Snapshot(error=registry.SnapshotError("x")), {})
     assert one[0].cause == f"snapshot:{health.today()}"
+
+
+def test_an_unhealthy_model_is_told_to_its_client_without_rows(installed, client):
+    began(installed, client, datetime.datetime.now(datetime.UTC))
+    with psycopg.connect(installed.primary) as connection:
+        connection.execute(
+            "insert into ml.model_health (client_id, model, run_id, status, reason)"
+            " select client_id, model, run_id, status, 'issue 4711 was answered with 3' from ml.nightly_runs"
+            " cross join (values ('complexity', 'unhealthy'), ('rework', 'healthy'), ('trajectory', 'degraded'))"
+            " as looks (model, status) where client_id = (select client_id from ml.clients where slug = %s)",
+            [client],
+        )
+    [alert] = health.model_troubles(installed.databases)
+    assert alert.slug == client and "complexity" in alert.subject and "rollback" in alert.body
+    assert "4711" not in alert.body
+    assert health.model_troubles(installed.databases) == [alert]  # the same cause: told once
+
+
+def test_what_is_mended_or_long_ago_is_no_trouble(installed, client):
+    began(installed, client, NOW)
+    with psycopg.connect(installed.primary) as connection:
+        connection.execute(
+            "insert into ml.model_health (client_id, model, run_id, status, reason, checked_at)"
+            " select client_id, 'complexity', run_id, 'unhealthy', 'x', clock_timestamp() - interval '3 days'"
+            " from ml.nightly_runs where client_id = (select client_id from ml.clients where slug = %s)",
+            [client],
+        )
+    assert health.model_troubles(installed.databases) == []
+
+
+def test_blocked_data_is_told_by_the_names_of_the_checks(installed, client):
+    began(installed, client, datetime.datetime.now(datetime.UTC))
+    with psycopg.connect(installed.primary) as connection:
+        connection.execute(
+            """update ml.nightly_runs set phases = '{"validate": {"blocked": {"rework": "rows of Alice are wrong"}}}'"""
+        )
+        connection.execute(
+            "insert into ml.validation_results (run_id, client_id, check_name, model, severity, passed, reason)"
+            " select run_id, client_id, 'a_check', 'rework', 'block', false, 'rows of Alice are wrong'"
+            " from ml.nightly_runs where client_id = (select client_id from ml.clients where slug = %s)",
+            [client],
+        )
+    [alert] = health.model_troubles(installed.databases)
+    assert alert.slug == client and "a_check" in alert.body and "rework" in alert.body and "Alice" not in alert.body

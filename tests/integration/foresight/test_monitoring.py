@@ -48,7 +48,8 @@ def watch(bench: Bench) -> Health:
     run = bench.night()
     [health] = monitoring.watch(bench.databases, run, [bench.spec])
     assert recorded(bench, run) == (health.status, health.reason)
-    return health
+    # What has moved is test_drift's affair.
+    return Health(health.model, health.status, health.reason)
 
 
 def recorded(bench: Bench, run: Run) -> tuple[str, str]:
