@@ -511,6 +511,21 @@ def serve_predictions(
     raise typer.Exit(serve.run(None if given else chosen(instance), host, port, workers))
 
 
+@app.command("watchdog")
+def watch_from_outside(
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks.")] = 60.0,
+    once: Annotated[bool, typer.Option("--once", help="One look, for cron or systemd; tells at once.")] = False,
+    instance: InstanceName = None,
+) -> None:
+    """Tell of what Airflow cannot tell itself: dead components, nights that never began or do not end.
+
+    A trouble that two looks in a row find is told, once a day. Run it where it outlives Airflow. Ends with Ctrl-C.
+    """
+    command = [sys.executable, "-m", "include.foresight.watchdog", "--every", str(every), *(["--once"] if once else [])]
+    one = chosen(instance)
+    raise typer.Exit(subprocess.run(command, cwd=CHECKOUT, env=airflow.environment(one), check=False).returncode)
+
+
 @app.command("env")
 def environment(instance: InstanceName = None) -> None:
     """Shell lines to work by hand: airflow, psql.
