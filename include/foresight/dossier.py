@@ -22,6 +22,7 @@ from include.foresight.model_specs import ModelSpec
 NIGHTS = 366
 PROMOTIONS = 50
 RUNS = 14
+ANOMALIES = 20
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Dossier:
     promotions: Sequence[Mapping[str, Any]]
     runs: Sequence[Mapping[str, Any]]
     checks: Sequence[Mapping[str, Any]]
+    anomalies: Sequence[Mapping[str, Any]]
 
     @property
     def judged(self) -> list[Night]:
@@ -88,6 +90,7 @@ def read(tx: Transaction, client: Client, model: str, *, words: bool = True) -> 
         ],
         runs=tx.all("dossier/runs", values | {"most": RUNS}),
         checks=tx.all("dossier/checks", values) if words else [],
+        anomalies=tx.all("dossier/anomalies", values | {"most": ANOMALIES}) if words else [],
     )
 
 

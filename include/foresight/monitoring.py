@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from include.foresight import champions, drift, features, pgml
+from include.foresight import anomalies, champions, drift, features, pgml
 from include.foresight.champions import Champion
 from include.foresight.database import Databases, Session, Transaction, is_away, message
 from include.foresight.model_specs import ModelSpec
@@ -23,13 +23,15 @@ HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 
 @dataclass(frozen=True)
 class Health:
-    """`drifting`: features (or: prediction) that have moved; `warming_up`: too little was asked about yet to tell."""
+    """`drifting`: features (or: prediction) that have moved; `warming_up`: too little was asked about yet to tell.
+    `unusual`: how many answers of the night are."""
 
     model: str
     status: str
     reason: str
     drifting: tuple[str, ...] = ()
     warming_up: bool = False
+    unusual: int = 0
 
 
 def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Health]:
@@ -45,7 +47,9 @@ def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[He
                 drift.record(tx, run.values, spec.model, shifts)
                 drifting = tuple(one.name for one in shifts if one.state == drift.DRIFTING)
                 warming_up = bool(shifts) and all(one.warming_up for one in shifts)
-                found[place] = replace(found[place], drifting=drifting, warming_up=warming_up)
+                unusual = anomalies.look(tx, run.values, spec)
+                anomalies.record(tx, run.values, spec.model, unusual)
+                found[place] = replace(found[place], drifting=drifting, warming_up=warming_up, unusual=len(unusual))
         with primary.as_client(client.client_id) as tx:
             for health in found:
                 champion = serving.get(health.model)

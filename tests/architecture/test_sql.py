@@ -24,7 +24,7 @@ from tests.architecture.source import (
     without_texts,
 )
 
-FOLDERS = {"bootstrap", "checks", "features", "functions", "migrations", "pgml", "statements"}
+FOLDERS = {"anomalies", "bootstrap", "checks", "features", "functions", "migrations", "pgml", "statements"}
 EVERY = sql_files(*sorted(FOLDERS))
 NAMES = {
     "migrations": r"\d{4}_[a-z0-9_]+\.sql",
