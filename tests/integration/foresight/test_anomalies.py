@@ -42,17 +42,18 @@ def answered(
             ranges = {"low_80": value - around, "high_80": value + around}
             connection.execute(
                 "insert into ml.prediction_log (prediction_uuid, client_id, model, model_name, model_uuid, rung,"
-                " entity, entity_id, prediction_value, ranges, input_features, feature_hash, response_time_ms, source,"
-                " run_id, as_of) values (%s, %s, %s, 'm', %s, 'linear', 'issue', %s, %s, %s, '{}', 'x', 1, 'nightly', %s, %s)",
+                " run_id, entity_id, prediction_value, ranges, as_of, entity, input_features, feature_hash,"
+                " response_time_ms, source)"
+                " values (%s, %s, %s, 'm', %s, 'linear', %s, %s, %s, %s, %s, 'issue', '{}', 'x', 1, 'nightly')",
                 [
                     uuid4(),
                     bench.client_id,
                     model or bench.spec.model,
                     model_uuid,
+                    run.run_id,
                     entity_id,
                     value,
                     json.dumps(ranges),
-                    run.run_id,
                     run.as_of,
                 ],
             )
