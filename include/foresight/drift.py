@@ -1,20 +1,24 @@
-"""How what is asked about has moved: each feature, and the answers, lately beside the time before.
+"""How what is asked about has moved: each feature, the answers, and the labels, lately beside the time before.
 
-Computed in the database from the first answers that the nights gave about each entity. A column drifts when its mean
-has moved by more than luck explains (Welch's test, its level shared by all columns that are looked at) and by enough to
-matter: with many rows luck explains next to nothing. While either side has too few rows a client is warming up.
+Computed in the database from the first answers that the nights gave about each entity; labels by when they came. A
+column drifts when its mean has moved by more than luck explains (Welch's test, its level shared by all columns that are
+looked at) and by enough to matter: with many rows luck explains next to nothing. While either side has too few rows a
+client is warming up.
 """
 
 from __future__ import annotations
 
+import datetime
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from include.foresight.clients import Client
 from include.foresight.database import Transaction
 from include.foresight.model_specs import ModelSpec
+from include.foresight.track_record import Outcome
 
 LATELY_DAYS = 30
 BEFORE_DAYS = 210
@@ -24,6 +28,9 @@ LEVEL = 0.05
 SMALLEST = 0.25
 
 WARMING_UP, STEADY, DRIFTING = "warming up", "steady", "drifting"
+
+# Names of columns that are no features.
+PREDICTION, LABEL = "prediction", "label"
 
 
 @dataclass(frozen=True)
@@ -53,13 +60,26 @@ def read(tx: Transaction, client: Client, spec: ModelSpec) -> list[Shift]:
     return [one for one in look(tx, client, spec) if not one.warming_up]
 
 
-def look(tx: Transaction, client: Client, spec: ModelSpec) -> list[Shift]:
-    """On the primary: every column that is not constant, largest effect first, then what is warming up."""
-    values = {"client_id": client.client_id, "model": spec.model, "days": LATELY_DAYS, "before_days": BEFORE_DAYS}
-    rows = tx.all("drift/features", values)
-    known = [row for row in rows if min(row["rows_before"], row["rows_recent"]) >= LEAST]
+def look(
+    tx: Transaction,
+    client: Client,
+    spec: ModelSpec,
+    known: Sequence[Outcome] = (),
+    as_of: datetime.datetime | None = None,
+) -> list[Shift]:
+    """On the primary: every column that is not constant, largest effect first, then what is warming up. `known`: the
+    outcomes, for the labels. `as_of`: as it was seen then."""
+    values = {
+        "client_id": client.client_id,
+        "model": spec.model,
+        "days": LATELY_DAYS,
+        "before_days": BEFORE_DAYS,
+        "until": as_of,
+    }
+    rows = tx.all("drift/features", values) + _labels(known)
+    enough = [row for row in rows if min(row["rows_before"], row["rows_recent"]) >= LEAST]
     # Of a constant the server may find a variance of a rounding error.
-    moving = [row for row in known if row["variance_before"] > 1e-12 * max(1.0, row["mean_before"] ** 2)]
+    moving = [row for row in enough if row["variance_before"] > 1e-12 * max(1.0, row["mean_before"] ** 2)]
     found = [_shift(row, len(moving)) for row in moving]
     found.sort(key=lambda one: (-abs(one.effect), one.name))
     return found + [
@@ -83,6 +103,30 @@ def record(tx: Transaction, run: Mapping[str, Any], model: str, found: list[Shif
     rows = [asdict(one) | {"state": one.state} for one in found]
     names = ("name", "state", "rows_before", "rows_recent", "mean_before", "mean_recent", "effect", "luck")
     tx.run("drift/record", values | {name: [row[name] for row in rows] for name in names})
+
+
+def recent(known: Sequence[Outcome], days: int = LATELY_DAYS) -> tuple[list[Outcome], list[Outcome]]:
+    """Outcomes by when their label came: in the time before, and in the last days before the newest."""
+    dated = [one for one in known if one.known_at is not None]
+    if not dated:
+        return [], []
+    newest = max(one.known_at for one in dated)
+    lately, earliest = (newest - datetime.timedelta(days=many) for many in (days, BEFORE_DAYS))
+    return (
+        [one for one in dated if earliest < one.known_at <= lately],
+        [one for one in dated if one.known_at > lately],
+    )
+
+
+def _labels(known: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """As the statement gives a feature."""
+    found: dict[str, Any] = {"name": LABEL}
+    for side, rows in zip(("before", "recent"), recent(known), strict=True):
+        labels = [one.label for one in rows]
+        found[f"rows_{side}"] = len(labels)
+        found[f"mean_{side}"] = statistics.fmean(labels) if labels else None
+        found[f"variance_{side}"] = statistics.variance(labels) if len(labels) > 1 else 0.0
+    return [found] if found["rows_before"] or found["rows_recent"] else []
 
 
 def _shift(row: Mapping[str, Any], looked_at: int) -> Shift:

@@ -9,11 +9,12 @@ from typing import Any
 
 import psycopg
 
-from include.foresight import anomalies, champions, drift, features, pgml
+from include.foresight import anomalies, champions, drift, features, pgml, retraining, track_record
 from include.foresight.champions import Champion
 from include.foresight.database import Databases, Session, Transaction, is_away, message
 from include.foresight.model_specs import ModelSpec
 from include.foresight.runs import Run
+from include.foresight.track_record import Outcome
 
 # Reading half a year of first answers.
 DRIFT_SECONDS = 60.0
@@ -24,7 +25,7 @@ HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 @dataclass(frozen=True)
 class Health:
     """`drifting`: features (or: prediction) that have moved; `warming_up`: too little was asked about yet to tell.
-    `unusual`: how many answers of the night are."""
+    `unusual`: how many answers of the night are; `retrain`: why a training is asked for."""
 
     model: str
     status: str
@@ -32,6 +33,7 @@ class Health:
     drifting: tuple[str, ...] = ()
     warming_up: bool = False
     unusual: int = 0
+    retrain: str | None = None
 
 
 def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Health]:
@@ -41,15 +43,19 @@ def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[He
         with primary.as_client(client.client_id) as tx:
             serving = champions.read(tx, client.client_id)
         found = [_health(primary, replica, run, spec, serving.get(spec.model)) for spec in specs]
-        with primary.as_client(client.client_id, timeout=DRIFT_SECONDS) as tx:
-            for place, spec in enumerate(specs):
-                shifts = drift.look(tx, client, spec)
+        for place, spec in enumerate(specs):
+            known = _outcomes(primary, replica, run, spec)
+            with primary.as_client(client.client_id, timeout=DRIFT_SECONDS) as tx:
+                shifts = drift.look(tx, client, spec, known, run.as_of)
                 drift.record(tx, run.values, spec.model, shifts)
                 drifting = tuple(one.name for one in shifts if one.state == drift.DRIFTING)
                 warming_up = bool(shifts) and all(one.warming_up for one in shifts)
                 unusual = anomalies.look(tx, run.values, spec)
                 anomalies.record(tx, run.values, spec.model, unusual)
-                found[place] = replace(found[place], drifting=drifting, warming_up=warming_up, unusual=len(unusual))
+                wish = retraining.watch(tx, run, spec, shifts, known)
+                found[place] = replace(
+                    found[place], drifting=drifting, warming_up=warming_up, unusual=len(unusual), retrain=wish
+                )
         with primary.as_client(client.client_id) as tx:
             for health in found:
                 champion = serving.get(health.model)
@@ -63,6 +69,15 @@ def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[He
                     },
                 )
     return found
+
+
+def _outcomes(primary: Session, replica: Session, run: Run, spec: ModelSpec) -> list[Outcome]:
+    """What earlier answers have come to, as of the run."""
+    client = run.client
+    with primary.as_client(client.client_id, timeout=DRIFT_SECONDS) as tx:
+        told = track_record.told(tx, client, spec, run.as_of)
+    with replica.as_client(client.client_id, timeout=DRIFT_SECONDS) as tx:
+        return track_record.outcomes(tx, client, spec, told, run.as_of)
 
 
 def last(tx: Transaction, client_id: int) -> list[dict[str, Any]]:

@@ -99,6 +99,8 @@ class _Gate:
             return self._judge(spec, training, champion)
         if self.binding and training["status"] != "unchanged":
             rows = {ranges.SIMPLE: self._of_simple(spec, training)}
+            if training["status"] == "not_due" and champion is not None:
+                rows |= self._of_champion(spec, training, champion)
             with self.primary.as_client(self.client_id) as tx:
                 self._learn(tx, spec, rows, champion.model_uuid if champion else None, champion)
         if champion is None and self.binding:
@@ -178,6 +180,25 @@ class _Gate:
         with self.replica.as_client(self.client_id) as tx:
             rows = {ranges.SIMPLE: ranges.labelled(tx, spec, table, self.run.as_of)}
             return ranges.recall(tx, self.client_id, spec, rows)[ranges.SIMPLE]
+
+    def _of_champion(
+        self, spec: ModelSpec, training: Mapping[str, Any], champion: Champion
+    ) -> dict[UUID, list[ranges.Row]]:
+        """What the model in service says of the labels that came after it was trained: its ranges follow them although
+        nothing is trained tonight."""
+        cut = self._cut_of(champion) if self._can_be_asked(champion, training) else None
+        if cut is None:
+            return {}
+        table = sql.Identifier(names.client_schema(self.client_id), training["training_table"])
+        nobody_looked = {"looked_until": None, "decided_until": None}
+        with self.replica.as_client(self.client_id) as tx:
+            tx.define(statement("gates/judged_rows", table=table), {"after": cut} | nobody_looked)
+            rows = tx.all("gates/labels", nobody_looked)
+            answers = self._theirs(tx, features.scale(spec), champion, training["feature_names"])
+            if answers is None:
+                return {}
+            found = [ranges.Row(row["label"], said, row["known_at"]) for row, said in zip(rows, answers, strict=True)]
+            return ranges.recall(tx, self.client_id, spec, {champion.model_uuid: found})
 
     def _answers(
         self, spec: ModelSpec, training: Mapping[str, Any], champion: Champion | None

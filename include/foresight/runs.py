@@ -25,13 +25,15 @@ THROW_AWAY = "foresight throw-away"
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for. `models` None means all of them, `as_of` None the client's own clock."""
+    """What was asked for. `models` None means all of them, `as_of` None the client's own clock. `reason`: why the
+    watch wants a training."""
 
     models: tuple[str, ...] | None = None
     force_retrain: bool = False
     dry_run: bool = False
     as_of: datetime.datetime | None = None
     trigger: str = "scheduled"
+    reason: str | None = None
 
     @classmethod
     def of(cls, stated: Mapping[str, Any]) -> Request:
@@ -44,6 +46,7 @@ class Request:
             dry_run=bool(stated.get("dry_run")),
             as_of=moment(stated.get("as_of")),
             trigger=str(stated.get("trigger") or "scheduled"),
+            reason=stated.get("reason") or None,
         )
 
     @property

@@ -30,6 +30,15 @@ def fleet_roles() -> frozenset[str]:
     return frozenset(role.strip().lower() for role in stated.split(",") if role.strip())
 
 
+def retraining_seconds() -> float:
+    """Processor seconds that a replica may spend in one night on trainings that nobody has asked for."""
+    stated = os.environ.get("FORESIGHT_RETRAINING_SECONDS", "14400")
+    try:
+        return float(stated)
+    except ValueError:
+        raise ConfigurationError(f"FORESIGHT_RETRAINING_SECONDS must be a number of seconds, got '{stated}'") from None
+
+
 def conninfo(conn_id: str) -> str:
     """The address of an Airflow connection that the environment holds, for a process without Airflow."""
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"

@@ -16,13 +16,14 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
-from include.foresight import champions, features, folds, leaks, names, pgml
+from include.foresight import champions, features, folds, leaks, names, pgml, retraining
 from include.foresight.database import Databases, Session, is_away, message
 from include.foresight.errors import ForesightError
 from include.foresight.features import TrainingTable
 from include.foresight.folds import Candidate
 from include.foresight.model_specs import ModelSpec
 from include.foresight.pgml import Trained
+from include.foresight.retraining import Due
 from include.foresight.rungs import BOOSTED, LINEAR
 from include.foresight.runs import Run
 from include.foresight.sql import statement
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 BUILD_SECONDS = 300.0
 
 # A status after which a repeated task need not do the model again.
-DONE = ("trained", "unchanged", "blocked", "too_little_data")
+DONE = ("trained", "unchanged", "not_due", "blocked", "too_little_data")
 
 
 @dataclass(frozen=True)
@@ -169,28 +170,38 @@ class _Training:
                     f"{spec.min_train_rows} and {spec.min_test_rows} are needed"
                 ),
             }
-        if not self.run.request.force_retrain and self._unchanged(table, engine):
+        due = self._due(table, engine)
+        if due is None:
             return found | {"status": "unchanged", "reason": None}
+        if not due.now:
+            return found | {"status": "not_due", "reason": due.reason}
+        found |= {"trigger": due.trigger, "why": due.reason}
         leaking = leaks.probe(self.primary, self.replica, self.run, spec, table)
         if leaking:
             evidence = {"leaks": [asdict(leak) for leak in leaking]}
             return found | {"status": "blocked", "reason": leaks.reason(leaking), "metrics": evidence}
         return found | self._climb(table, engine)
 
-    def _unchanged(self, table: TrainingTable, engine: str) -> bool:
-        """Whether the last judged training saw the same rows, and what it put into service is there."""
+    def _due(self, table: TrainingTable, engine: str) -> Due | None:
+        """Whether it is trained tonight, and why (not). None: the last judged training saw the same rows, and what it
+        put into service is there."""
         with self.primary.as_client(self.client_id) as tx:
             last = tx.one("training/last_judged", {"client_id": self.client_id, "model": self.spec.model})
             champion = champions.read(tx, self.client_id).get(self.spec.model)
-        if last is None or champion is None:
-            return False
-        same = (last["fingerprint"], last["spec_digest"], last["pgml_version"])
-        if same != (table.fingerprint, self.spec.digest, engine):
-            return False
-        if champion.pgml_model_id is None:
-            return True
-        with self.replica.as_client(self.client_id) as tx:
-            return pgml.exists(tx, champion.pgml_model_id, champion.model_name)
+        same = lost = False
+        new = 0
+        if last is not None and champion is not None:
+            same = (last["spec_digest"], last["pgml_version"]) == (self.spec.digest, engine)
+            with self.replica.as_client(self.client_id) as tx:
+                lost = champion.pgml_model_id is not None and not pgml.exists(
+                    tx, champion.pgml_model_id, champion.model_name
+                )
+                new = retraining.new_labels(tx, table.identifier, last["as_of"])
+            forced = self.run.request.force_retrain
+            if same and not lost and not forced and last["fingerprint"] == table.fingerprint:
+                return None
+        found = retraining.due(self.run, self.spec, last if champion else None, lost=lost, same=same, new=new)
+        return retraining.within_budget(self.primary, self.run.client, found)
 
     def _climb(self, table: TrainingTable, engine: str) -> dict[str, Any]:
         """Train what did best on earlier data; what cannot be trained is followed by the next."""
@@ -319,6 +330,8 @@ class _Training:
 COLUMNS = (
     "status",
     "reason",
+    "trigger",
+    "why",
     "rung",
     "ladder",
     "pgml_model_id",

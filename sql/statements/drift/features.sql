@@ -1,5 +1,5 @@
 -- Of every feature in the first answers about entities: mean and spread in the last days before the newest answer, and in
--- the time before.
+-- the time before. With `until` as that moment saw it.
 with
 first as (
     select distinct on (answers.entity_id)
@@ -14,6 +14,7 @@ first as (
         and answers.model = %(model)s
         and answers.source = 'nightly'
         and answers.active
+        and (%(until)s::timestamp is null or answers.as_of <= %(until)s::timestamp)
     order by
         answers.entity_id,
         answers.as_of,

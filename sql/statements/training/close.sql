@@ -3,6 +3,8 @@ update ml.training_runs
 set
     status = %(status)s,
     reason = %(reason)s,
+    trigger = %(trigger)s,
+    why = %(why)s,
     rung = %(rung)s,
     ladder = %(ladder)s,
     pgml_model_id = %(pgml_model_id)s,

@@ -2,7 +2,10 @@
 select
     training.fingerprint,
     training.spec_digest,
-    training.pgml_version
+    training.pgml_version,
+    training.feature_hash,
+    coalesce(training.rows_train, 0) + coalesce(training.rows_test, 0) as rows,
+    runs.as_of
 from ml.training_runs as training
 join ml.gate_verdicts as verdicts on verdicts.model_uuid = training.model_uuid
 join ml.nightly_runs as runs on runs.run_id = training.run_id

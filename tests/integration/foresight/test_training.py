@@ -171,7 +171,9 @@ def test_one_model_may_be_asked_for_and_forced(world: Installation, databases: D
     assert {model: row["status"] for model, row in demo_night.trainings(world, night).items()} == {"rework": "trained"}
 
 
-def test_a_changed_label_is_trained_on(world: Installation, databases: Databases, first: Night):
+def test_a_changed_label_waits_until_a_training_is_due_or_asked_for(
+    world: Installation, databases: Databases, first: Night
+):
     before = demo_night.live(databases, SLUG, "before", models=["complexity"], force_retrain=True)
     table = demo_night.table(CLIENT, demo_night.trainings(world, before)["complexity"])
     [(issue,)] = replica_rows(world, f"select max(entity_id) from {table} where part = 'test' and label < 8")
@@ -179,8 +181,11 @@ def test_a_changed_label_is_trained_on(world: Installation, databases: Databases
         platform.execute("update issues set story_points = story_points + 1 where id = %s", [issue])
     world.catch_up()
     night = demo_night.live(databases, SLUG, "another label")
-    assert demo_night.trainings(world, night)["complexity"]["status"] == "trained"
-    assert demo_night.trainings(world, night)["rework"]["status"] == "unchanged"
+    found = demo_night.trainings(world, night)
+    assert found["complexity"]["status"] == "not_due" and "0 labels since" in found["complexity"]["reason"]
+    assert found["rework"]["status"] == "unchanged"
+    asked = demo_night.trainings(world, demo_night.live(databases, SLUG, "asked for", models=["complexity"]))
+    assert (asked["complexity"]["status"], asked["complexity"]["trigger"]) == ("trained", "asked")
 
 
 def test_a_clients_own_setting_is_news(world: Installation, databases: Databases, first: Night):
