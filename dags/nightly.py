@@ -13,10 +13,10 @@ at a minute that follows from its slug.
 |---|---|---|
 | prepare | waits for the replica, tidies up after a crash; skips the rest if nothing is new | a server is away |
 | validate | runs `sql/checks/`: `block`, `quarantine` or `warn` | every model is blocked: see `ml.validation_results` |
-| train | a table and a training per model, in turn | named models failed (`ml.training_runs`), others went on |
+| train | a table per model, a training where it is due | named models failed (`ml.training_runs`), others went on |
 | gate | challenger, champion and simple rung on the same later rows; promotes | what was served is served on |
 | enrich | scores open pull requests and unestimated issues | predictions are those of the last night |
-| watch | joins predictions with outcomes, health of the models | only knowledge is missing |
+| watch | outcomes, health, drift, the unusual; asks for a training where drift does harm | only knowledge is missing |
 | report | a row and a summary in `ml.nightly_runs`, whatever happened before | on purpose, if a task before it failed |
 
 **Manual runs** (Trigger; all optional):
@@ -26,7 +26,11 @@ at a minute that follows from its slug.
 ```
 
 `dry_run` trains and judges but promotes and writes nothing; a past `as_of` never promotes and never overwrites a
-newer prediction.
+newer prediction. `reason` is set by the DAG `retraining`, which starts a run where drift does harm.
+
+**Trained** is a model whose rows have changed when a tenth as many labels are new as it was trained on, when its last
+training is four weeks old, when its specification has changed, or when a run asks for it; else it is *not due*
+(`ml.training_runs`), and what serves goes on.
 
 **After a failure.** Whatever can pass by waiting has been tried three times. *Clear* the failed task with everything
 downstream once the cause is gone: every task may be repeated. *Trigger* anew instead if the data have changed

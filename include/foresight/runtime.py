@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
-from airflow.sdk import DAG, BaseNotifier, CronTriggerTimetable, Param, TriggerRule
+from airflow.sdk import DAG, Asset, AssetAlias, BaseNotifier, CronTriggerTimetable, Param, TriggerRule
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException, TaskDeferred
 
@@ -42,6 +42,11 @@ TAG = "foresight"
 SYNC_CLIENTS = "sync_clients"
 HEALTH = "health"
 ROLLBACK = "rollback"
+RETRAINING = "retraining"
+
+# A watch that asks for a training adds this event. Through an alias: most watches ask for none.
+RETRAINING_ASKED = Asset(name="foresight_retraining", uri="foresight://retraining")
+MAY_ASK = AssetAlias("foresight_retraining_asked")
 
 PHASES = ("prepare", "validate", "train", "gate", "enrich", "watch", "report")
 
@@ -194,9 +199,11 @@ def nightly(entry: Entry, doc: str | None = None) -> DAG:
     )
     before = None
     for phase in PHASES:
-        operator, body = {"prepare": (Prepare, prepare), "report": (PythonOperator, report)}.get(
-            phase, (PythonOperator, run_phase)
-        )
+        operator, body = {
+            "prepare": (Prepare, prepare),
+            "watch": (PythonOperator, watch),
+            "report": (PythonOperator, report),
+        }.get(phase, (PythonOperator, run_phase))
         task = operator(
             task_id=phase,
             dag=dag,
@@ -207,6 +214,7 @@ def nightly(entry: Entry, doc: str | None = None) -> DAG:
             execution_timeout=TIMEOUTS[phase],
             trigger_rule=TRIGGER_RULES.get(phase, TriggerRule.ALL_SUCCESS),
             **({"pool": entry.replica_conn_id} if phase in ON_REPLICA else {}),
+            **({"outlets": [MAY_ASK]} if phase == "watch" else {}),
         )
         if before:
             before >> task
@@ -251,6 +259,12 @@ def params() -> dict[str, Param]:
             title="As of",
             description="As if it were this moment (UTC unless it names an offset). Never promotes, never overwrites.",
         ),
+        "reason": Param(
+            None,
+            type=["null", "string"],
+            title="Reason",
+            description="Why a training is wanted; set by the DAG retraining.",
+        ),
     }
 
 
@@ -285,6 +299,7 @@ def request(params: Mapping[str, Any], run_type: str) -> dict[str, Any]:
         "force_retrain": params["force_retrain"],
         "dry_run": params["dry_run"],
         "as_of": params["as_of"],
+        "reason": params["reason"],
         "trigger": run_type,
     }
 
@@ -335,6 +350,31 @@ def run_phase(slug: str, phase: str, run_id: str) -> dict[str, Any]:
         raise AirflowSkipException(str(error)) from error
     say(result)
     return result
+
+
+def watch(slug: str, run_id: str, outlet_events: Any) -> dict[str, Any]:
+    """The phase, and an asset event if it asks for a training."""
+    result = run_phase(slug, "watch", run_id)
+    if any(isinstance(found, Mapping) and found.get("retrain") for found in result.values()):
+        outlet_events[MAY_ASK].add(RETRAINING_ASKED)
+    return result
+
+
+def choose_retrainings() -> list[dict[str, Any]]:
+    """What the DAG `retraining` starts: for each run what the trigger operator takes."""
+    from include.foresight import retraining
+
+    chosen = retraining.take(databases())
+    for one in chosen:
+        log.info("%s: %s", one.slug, one.reason)
+    return [
+        {
+            "trigger_dag_id": names.dag_id(one.slug),
+            "trigger_run_id": one.run_id,
+            "conf": {"models": list(one.models), "reason": one.reason},
+        }
+        for one in chosen
+    ]
 
 
 def say(result: Mapping[str, Any]) -> None:
@@ -541,7 +581,7 @@ def run_failed(dag_id: str, run_id: str, reason: str) -> bool:
         return tell(
             alerts.nightly_failed(slug, run_id, reason, link=run_link(dag_id, run_id), **_reported(slug, run_id))
         )
-    if dag_id in (SYNC_CLIENTS, HEALTH, ROLLBACK):
+    if dag_id in (SYNC_CLIENTS, HEALTH, ROLLBACK, RETRAINING):
         return tell(_fleet_failure(dag_id, run_id, reason))
     return False
 

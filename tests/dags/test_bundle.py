@@ -19,12 +19,13 @@ PHASES = ["prepare", "validate", "train", "gate", "enrich", "watch", "report"]
 
 def test_the_whole_checkout_holds_these_dags_and_no_error(bag):
     assert bag.import_errors == {}
-    assert set(bag.dags) == NIGHTLIES | {"sync_clients", "health", "rollback"}
+    assert set(bag.dags) == NIGHTLIES | {"sync_clients", "health", "rollback", "retraining"}
     assert {dag.relative_fileloc for dag in bag.dags.values()} == {
         "dags/nightly.py",
         "dags/sync_clients.py",
         "dags/health.py",
         "dags/rollback.py",
+        "dags/retraining.py",
     }
 
 
@@ -70,7 +71,7 @@ def test_the_last_good_copy_stands_in_for_a_snapshot_that_cannot_be_read(load, s
 
 def test_a_client_that_goes_away_goes_away(load, snapshot):
     registry.write(snapshot, [registry.Entry("acme", 1, "Acme")])
-    assert set(load().dags) == {"nightly__acme", "sync_clients", "health", "rollback"}
+    assert set(load().dags) == {"nightly__acme", "sync_clients", "health", "rollback", "retraining"}
 
 
 def test_the_phases_are_one_chain(bag):

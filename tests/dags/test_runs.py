@@ -57,7 +57,14 @@ def test_a_good_night(phases, run):
     assert run() == ("success", dict.fromkeys(PHASES, "success"))
     (slug, _, request), options = calls["prepare"][0]
     assert slug == "acme"
-    assert request == {"models": None, "force_retrain": False, "dry_run": False, "as_of": None, "trigger": "manual"}
+    assert request == {
+        "models": None,
+        "force_retrain": False,
+        "dry_run": False,
+        "as_of": None,
+        "reason": None,
+        "trigger": "manual",
+    }
     assert options["waited"] == 0
     (_, _, states), _ = calls["report"][0]
     assert states == dict.fromkeys(PHASES[:-1], "success")
