@@ -99,3 +99,18 @@ def serving(
     measured = benchmark.run(seconds, say, seed)
     console.print(benchmark.table(measured))
     print(benchmark.as_json(measured), flush=True)
+
+
+@app.command()
+def watch(
+    seed: Annotated[int, typer.Option(help="Of what happens to whom, and when.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Ten weeks of three clients.")] = False,
+) -> None:
+    """Is what has changed found, and is it quiet otherwise? A year of twenty clients, and troubles to be told of."""
+    from benchmarks import watch as benchmark
+
+    hush()
+    logging.getLogger("include.foresight").setLevel(logging.CRITICAL)
+    measured = benchmark.run(say, seed=seed, plan=benchmark.QUICK if quick else None)
+    console.print(benchmark.table(measured))
+    print(benchmark.as_json(measured), flush=True)
