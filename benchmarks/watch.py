@@ -83,7 +83,7 @@ class Plan:
     threads: int = 2
 
 
-QUICK = Plan(still=1, harmless=1, harmful=1, days=70, shifts=(12,), troubles=1, every=0.4, threads=1)
+QUICK = Plan(still=1, harmless=1, harmful=1, days=66, shifts=(4,), troubles=1, every=0.4, threads=1)
 
 
 @dataclass

@@ -190,14 +190,17 @@ class _Gate:
         if cut is None:
             return {}
         table = sql.Identifier(names.client_schema(self.client_id), training["training_table"])
+        scale = features.scale(spec)
         nobody_looked = {"looked_until": None, "decided_until": None}
         with self.replica.as_client(self.client_id) as tx:
             tx.define(statement("gates/judged_rows", table=table), {"after": cut} | nobody_looked)
             rows = tx.all("gates/labels", nobody_looked)
-            answers = self._theirs(tx, features.scale(spec), champion, training["feature_names"])
+            answers = self._theirs(tx, scale, champion, training["feature_names"])
             if answers is None:
                 return {}
-            found = [ranges.Row(row["label"], said, row["known_at"]) for row, said in zip(rows, answers, strict=True)]
+            tx.define(statement("training/censored_rows", table=table), {"as_of": self.run.as_of, "cut_at": cut})
+            open_still = [row["at_least"] for row in tx.all("training/censored_answers")]
+            found = _with_open(tx, scale, rows, answers, open_still, champion.pgml_model_id, training["feature_names"])
             return ranges.recall(tx, self.client_id, spec, {champion.model_uuid: found})
 
     def _answers(
@@ -224,15 +227,7 @@ class _Gate:
                 of[asked.model_uuid] = (theirs, asked.pgml_model_id)
             answered = {ranges.SIMPLE: ranges.labelled(tx, spec, table, self.run.as_of)}
             for model_uuid, (answers, pgml_model_id) in of.items():
-                answered[model_uuid] = [
-                    ranges.Row(row["label"], answer, row["known_at"]) for row, answer in zip(rows, answers, strict=True)
-                ]
-                if open_still:
-                    answers = pgml.predictions(tx, scale, pgml_model_id, "censored", feature_names)
-                    answered[model_uuid] += [
-                        ranges.Row(at_least, answer, None, over=False)
-                        for at_least, answer in zip(open_still, answers, strict=True)
-                    ]
+                answered[model_uuid] = _with_open(tx, scale, rows, answers, open_still, pgml_model_id, feature_names)
             answered = ranges.recall(tx, self.client_id, spec, answered)
         # Where a model ought to serve that cannot be asked, nothing has been compared with what answers instead.
         first = seen["looked_until"] is None or (theirs is None and champion is not None and champion.rung != RECENT)
@@ -305,6 +300,25 @@ class _Gate:
             },
         )
         return verdict_id
+
+
+def _with_open(
+    tx: Transaction,
+    scale: pgml.Scale,
+    rows: Sequence[Mapping[str, Any]],
+    answers: Sequence[float],
+    open_still: Sequence[float],
+    pgml_model_id: int,
+    feature_names: Sequence[str],
+) -> list[ranges.Row]:
+    """A model's answers to the rows with a label, and to those (`censored`) that are not over."""
+    found = [ranges.Row(row["label"], answer, row["known_at"]) for row, answer in zip(rows, answers, strict=True)]
+    if open_still:
+        said = pgml.predictions(tx, scale, pgml_model_id, "censored", feature_names)
+        found += [
+            ranges.Row(at_least, answer, None, over=False) for at_least, answer in zip(open_still, said, strict=True)
+        ]
+    return found
 
 
 def move(

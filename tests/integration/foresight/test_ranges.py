@@ -179,6 +179,20 @@ def test_a_night_without_a_model_teaches_the_simple_rung(bench: Bench, models):
     assert rules(bench, "answered_by, run_id")[SIMPLE] == (run.run_id,)
 
 
+def test_a_night_that_trains_nothing_teaches_what_serves(bench: Bench, models):
+    """Labels come although no training is due."""
+    uuid = models["good"].model_uuid
+    bench.serve(models["good"])
+    run = bench.night()
+    bench.trained(run, None, status="not_due", rung=None, reason="not due")
+    [decision] = promotion.gate(bench.databases, run, [bench.spec])
+    assert (decision.decision, decision.sentence) == (None, "not due")
+    found = rules(bench, "answered_by, run_id, rows_learned")
+    assert found[uuid][0] == found[SIMPLE][0] == run.run_id
+    assert found[uuid][1] == nights.ROWS - nights.LEARNED
+    assert bench.champion().model_uuid == uuid
+
+
 def test_a_dry_run_learns_nothing(bench: Bench, models):
     bench.serve(models["fair"])
     before = rules(bench, "answered_by, rule, run_id")
