@@ -1,7 +1,8 @@
 """What predictions have come to: the first answer that the nights gave about an entity, beside what came true.
 
 The answers are read on the primary, the outcomes on the client's replica, both as the client. Nothing is stored: the
-same rows give the same record.
+same rows give the same record, and with `as_of` the record that could be known at that moment, whenever it is asked
+for.
 """
 
 from __future__ import annotations
@@ -40,8 +41,11 @@ class Told:
 
 @dataclass(frozen=True)
 class Outcome:
+    """`known_at`: when the label came."""
+
     told: Told
     label: float
+    known_at: datetime.datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -73,14 +77,21 @@ class Held:
     share: float
 
 
-def told(tx: Transaction, client: Client, spec: ModelSpec) -> list[Told]:
-    """On the primary: first answers, newest first."""
-    rows = tx.all("track_record/told", {"client_id": client.client_id, "model": spec.model, "most": MOST})
+def told(tx: Transaction, client: Client, spec: ModelSpec, as_of: datetime.datetime | None = None) -> list[Told]:
+    """On the primary: first answers (up to a moment), newest first."""
+    values = {"client_id": client.client_id, "model": spec.model, "most": MOST, "until": as_of}
+    rows = tx.all("track_record/told", values)
     return [Told(**(row | {"ranges": row["ranges"] or {}})) for row in rows]
 
 
-def outcomes(tx: Transaction, client: Client, spec: ModelSpec, answers: Sequence[Told]) -> list[Outcome]:
-    """On the replica: of those whose outcome is known, oldest first."""
+def outcomes(
+    tx: Transaction,
+    client: Client,
+    spec: ModelSpec,
+    answers: Sequence[Told],
+    as_of: datetime.datetime | None = None,
+) -> list[Outcome]:
+    """On the replica: of those whose outcome is known (was, at a moment), oldest first."""
     if not answers or spec.model not in KNOWN:
         return []
     tx.run("track_record/asked")
@@ -94,7 +105,11 @@ def outcomes(tx: Transaction, client: Client, spec: ModelSpec, answers: Sequence
         }[spec.model],
         dict(spec.settings) | {"client_id": client.client_id},
     )
-    found = [Outcome(answers[row["position"] - 1], row["label"]) for row in rows]
+    found = [
+        Outcome(answers[row["position"] - 1], row["label"], row["known_at"])
+        for row in rows
+        if as_of is None or row["known_at"] <= as_of
+    ]
     return sorted(found, key=lambda one: (one.told.as_of, one.told.entity_id))
 
 

@@ -16,6 +16,7 @@ from foresight_api.pages import wording
 from include.foresight import track_record
 from include.foresight.dossier import Dossier
 from include.foresight.drift import BEFORE_DAYS, LATELY_DAYS, LEAST, Shift
+from include.foresight.estimates import Estimate
 from include.foresight.track_record import Outcome
 
 SERVED, SIMPLE, MARK = "--served", "--simple", "--mark"
@@ -26,11 +27,13 @@ DOTS, BARS = 400, 12
 
 @dataclass(frozen=True)
 class Record:
-    """What came of `told` first answers. `away`: the replica, which knows, does not answer."""
+    """What came of `told` first answers. `away`: the replica, which knows, does not answer. `estimates`: what was
+    expected of them before that."""
 
     told: int
     outcomes: Sequence[Outcome]
     away: bool = False
+    estimates: Sequence[Estimate] = ()
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,9 @@ def in_service(dossier: Dossier, record: Record | None) -> Chart | Missing:
     starts = [one.start for one in found]
     served = [wording.drawn(spec, one.served) for one in found]
     changes = sorted((one for one in dossier.promotions if one["moment"] >= starts[0]), key=lambda one: one["moment"])
+    expected = [one for one in record.estimates if one.error is not None]
     drawn = [wording.drawn(spec, value) for one in found for value in (one.served, one.simple)]
+    drawn += [wording.drawn(spec, one.error) for one in expected]
     top = max(value for value in drawn if value is not None)
     traces: list[dict[str, Any]] = [
         line("what was told", starts, served, SERVED, mode="lines+markers"),
@@ -171,6 +176,16 @@ def in_service(dossier: Dossier, record: Record | None) -> Chart | Missing:
             dash="dash",
         ),
     ]
+    if expected:
+        traces.append(
+            line(
+                "expected before the truth came",
+                [one.start for one in expected],
+                [wording.drawn(spec, one.error) for one in expected],
+                SERVED,
+                dash="dot",
+            )
+        )
     for place, change in enumerate(changes):
         # A trace, not a shape: it is in the legend, and a pointer on it is told what it is.
         traces.append(
@@ -195,6 +210,12 @@ def in_service(dossier: Dossier, record: Record | None) -> Chart | Missing:
             f"{wording.counted(len(record.outcomes), 'outcome')} of {wording.counted(record.told, 'first answer')} so "
             f"far. Last period, {wording.counted(last.rows, 'outcome')}: what was told "
             f"{wording.error(spec, last.served)}, {spec.simple_name} {wording.error(spec, last.simple)}."
+            + (
+                f" Of the {wording.counted(expected[-1].rows, 'answer')} since {wording.moment(expected[-1].start)}, "
+                f"{wording.error(spec, expected[-1].error)} is expected."
+                if expected
+                else ""
+            )
         ),
         traces=traces,
         layout={
@@ -213,7 +234,8 @@ def in_service(dossier: Dossier, record: Record | None) -> Chart | Missing:
         ],
         note=(
             "The first answer that the nights gave about each entity, by the month in which it was given. The newest "
-            "months hold what was over soonest, which flatters or wrongs an answer until the rest has come true."
+            "months hold what was over soonest, which flatters or wrongs an answer until the rest has come true; what "
+            "was expected of a month is from what was known at its end, and stays as it was when the truth comes."
         ),
     )
 

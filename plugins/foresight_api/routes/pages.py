@@ -21,7 +21,7 @@ from foresight_api.errors import Forbidden, NotFound
 from foresight_api.pages import costs, fleet, model, rendering
 from foresight_api.pages.charts import Record
 from foresight_api.service import Service
-from include.foresight import dossier, drift, model_specs, overview, pgml, settings, track_record
+from include.foresight import dossier, drift, estimates, model_specs, overview, pgml, settings, track_record
 from include.foresight.database import Transaction, is_away
 from include.foresight.dossier import Dossier
 from include.foresight.errors import UnknownClient
@@ -154,7 +154,8 @@ def on_replica(service: Service, found: Dossier, told: Sequence[Told]) -> tuple[
         if not is_away(error):
             raise
         return origin, Record(len(told), (), away=True)
-    return origin, Record(len(told), outcomes)
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    return origin, Record(len(told), outcomes, estimates=estimates.periods(found.spec, told, outcomes, now))
 
 
 def the_client(service: Service, viewer: Viewer, slug: str) -> int:

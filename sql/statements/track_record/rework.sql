@@ -4,7 +4,8 @@ select
     (
         coalesce(p.review_cycles > %(max_review_cycles)s, false)
         or coalesce(p.rework_commit_count > %(max_rework_commits)s, false)
-    )::integer::float8 as label
+    )::integer::float8 as label,
+    p.merged_at as known_at
 from asked
 join ml.source_pull_requests as p on p.client_id = %(client_id)s and p.id = asked.entity_id
 where

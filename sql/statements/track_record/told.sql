@@ -16,6 +16,7 @@ from (
         and log.model = %(model)s
         and log.source = 'nightly'
         and log.active
+        and (%(until)s::timestamp is null or log.as_of <= %(until)s::timestamp)
     order by
         log.entity_id,
         log.as_of,
