@@ -29,7 +29,8 @@ class Judged:
 
 @dataclass(frozen=True)
 class Line:
-    """One client's one model. `rung` None: nothing serves yet. `judged`: oldest first."""
+    """One client's one model. `rung` None: nothing serves yet. `drifting`: columns that have moved; `warming_up`: too
+    little was asked about to tell, None where no night has looked. `judged`: oldest first."""
 
     client_id: int
     slug: str
@@ -41,6 +42,8 @@ class Line:
     promoted_at: datetime.datetime | None
     status: str | None
     checked_at: datetime.datetime | None
+    drifting: int
+    warming_up: bool | None
     run_state: str | None
     run_as_of: datetime.datetime | None
     run_started_at: datetime.datetime | None
@@ -107,6 +110,8 @@ def read(tx: Transaction) -> list[Line]:
             promoted_at=row["promoted_at"],
             status=row["status"],
             checked_at=row["checked_at"],
+            drifting=row["drifting"],
+            warming_up=row["warming_up"],
             run_state=row["run_state"],
             run_as_of=row["run_as_of"],
             run_started_at=row["run_started_at"],

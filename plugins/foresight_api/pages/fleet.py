@@ -30,6 +30,7 @@ class Row:
     trend: str
     trend_label: str
     spark: Sparkline | None
+    drift: str
     sort: Mapping[str, Any]
 
     @property
@@ -85,11 +86,13 @@ def row(line: Line) -> Row:
             else ""
         ),
         spark=sparkline.draw(served, [one.simple for one in line.judged]),
+        drift=drift_said(line),
         sort={
             "error": blank(line.error),
             "simple": blank(line.simple),
             "gain": blank(None if gain is None else -gain),
             "trend": blank(trend),
+            "drift": "" if line.warming_up is None else -1 if line.warming_up else line.drifting,
             "status": ORDER[line.status],
         },
     )
@@ -101,6 +104,14 @@ def trend_said(trend: float | None) -> str:
     if abs(trend) < STEADY:
         return "steady"
     return f"{'better' if trend < 0 else 'worse'} {wording.share(trend)}"
+
+
+def drift_said(line: Line) -> str:
+    if line.warming_up is None:
+        return wording.NOTHING
+    if line.warming_up:
+        return "warming up"
+    return wording.counted(line.drifting, "column") if line.drifting else "none"
 
 
 def blank(value: float | None) -> str:

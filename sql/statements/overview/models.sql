@@ -11,6 +11,8 @@ select
     champions.promoted_at,
     health.status,
     health.checked_at,
+    drift.drifting,
+    drift.warming_up,
     last_runs.state as run_state,
     last_runs.as_of as run_as_of,
     last_runs.started_at as run_started_at
@@ -40,5 +42,12 @@ left join lateral (
 ) as watched on true
 left join ml.model_health as health
     on health.run_id = watched.run_id and health.model = models.model
+left join lateral (
+    select
+        count(*) filter (where found.state = 'drifting') as drifting,
+        bool_and(found.state = 'warming up') as warming_up
+    from ml.drift as found
+    where found.run_id = watched.run_id and found.model = models.model
+) as drift on true
 where clients.active
 order by clients.slug, models.model

@@ -126,6 +126,35 @@ def test_the_list_shows_what_serves(world: Installation, app: FastAPI):
         assert "success" in row and f"/pages/{SLUG}/{model}" in row
 
 
+def test_the_list_counts_what_drifts(world: Installation, app: FastAPI):
+    """As the last night found it: the fleet sees how many columns, the model's page which."""
+
+    def drift_of(model: str) -> str:
+        [row] = [row for row in rows_of(as_(app, "boss").get("/pages", params={"model": model}).text) if SLUG in row]
+        return re.findall(r'<td data-sort="[^"]*">([^<]*)</td>', row)[-1]
+
+    assert drift_of("rework") == "warming up"
+    with psycopg.connect(world.primary) as connection:
+        connection.execute(
+            "update ml.drift set state = case name when 'prediction' then 'drifting' else 'steady' end"
+            " where client_id = 1 and model = 'rework'"
+        )
+        connection.execute("update ml.drift set state = 'steady' where client_id = 1 and model = 'complexity'")
+    assert (drift_of("rework"), drift_of("complexity")) == ("1 column", "none")
+
+
+def test_unusual_answers_are_told_to_the_client_and_not_to_the_fleet(world: Installation, app: FastAPI):
+    with psycopg.connect(world.primary) as connection:
+        connection.execute(
+            "insert into ml.anomalies (run_id, client_id, model, kind, entity_id, severity, sentence)"
+            " select run_id, client_id, 'complexity', 'left_its_range', 4711, 'high', 'issue 4711 is <b>odd</b>'"
+            " from ml.nightly_runs where client_id = 1 and phases ? 'watch' order by started_at desc limit 1"
+        )
+    told = as_(app, "ann").get(f"/pages/{SLUG}/complexity").text
+    assert "left its range: issue 4711 is &lt;b&gt;odd&lt;/b&gt;" in told
+    assert "4711" not in as_(app, "boss").get(f"/pages/{SLUG}/complexity").text
+
+
 def test_the_list_can_be_filtered_without_a_script(app: FastAPI):
     boss = as_(app, "boss")
     assert len(rows_of(boss.get("/pages").text)) == 9
