@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from uuid import uuid4
 
 import psutil
 import psycopg
@@ -164,6 +165,38 @@ def test_a_night_without_news_is_one_task(system, first_night):
         "primary", "select state from ml.nightly_runs where dag_run_id = %(run_id)s", {"run_id": run_id}
     )
     assert states == ["unchanged", "unchanged"]
+
+
+def test_what_a_watch_asks_for_is_a_run_with_its_reason(system, first_night):
+    """The request as a watch writes it; the DAG `retraining` starts the client's nightly, which trains this model."""
+    [(client_id, run_id)] = [
+        (row["client_id"], row["run_id"])
+        for row in system.rows(
+            "primary",
+            "select client_id, run_id from ml.nightly_runs where client_id = %(client_id)s order by started_at limit 1",
+            {"client_id": system.client_ids[ACME]},
+        )
+    ]
+    request_id = uuid4()
+    with system.superuser("primary") as primary:
+        primary.execute(
+            "insert into ml.retrain_requests (request_id, client_id, model, run_id, as_of, reason, error_before,"
+            " error_recent, luck) values (%s, %s, 'complexity', %s, now(), 'drift in age', 1, 2, 0.001)",
+            [request_id, client_id, run_id],
+        )
+    assert system.fleet_run("retraining") == {"choose": "success", "start": "success"}
+    started = f"retraining__{request_id}"
+    system.wait(lambda: system.api.runs(started).get(nightly.dag_id(ACME)) in nightly.ENDED, "the run ends")
+    assert system.api.runs(started) == {nightly.dag_id(ACME): "success"}
+    query = "select request, state from ml.nightly_runs where dag_run_id = %(run_id)s"
+    [row] = system.rows("primary", query, {"run_id": started})
+    assert (row["state"], row["request"]["reason"], row["request"]["models"]) == (
+        "success",
+        "complexity: drift in age",
+        ["complexity"],
+    )
+    # It was taken: nobody starts it again.
+    assert system.fleet_run("retraining") == {"choose": "success", "start": "skipped"}
 
 
 def test_one_clients_failure_is_its_own_and_is_told_once(system, first_night):

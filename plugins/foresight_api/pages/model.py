@@ -107,6 +107,8 @@ def card(dossier: Dossier) -> list[tuple[str, str]]:
         facts.append(("Newest training", training["status"].replace("_", " ")))
     if training["reason"]:
         facts.append(("Why", training["reason"]))
+    if training["why"]:
+        facts.append(("Trained because", training["why"]))
     attempts = [one for one in training["ladder"] or [] if one.get("pgml_model_id") is not None]
     if attempts:
         chosen = attempts[-1]

@@ -3,6 +3,7 @@ select
     training.model_uuid,
     training.status,
     training.reason,
+    training.why,
     training.rung,
     training.ladder,
     training.spec_digest,
