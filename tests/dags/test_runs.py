@@ -156,3 +156,20 @@ def test_what_can_pass_is_tried_again_and_what_cannot_is_not():
     assert decision(psycopg.errors.InsufficientPrivilege()) == decision(psycopg.errors.UndefinedTable()) == "fail"
     assert decision(psycopg.errors.QueryCanceled()) == decision(AirflowTaskTimeout()) == "fail"
     assert decision(KeyError()) == "default"
+
+
+def test_a_watch_that_asks_for_a_training_leaves_an_event(phases, run):
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import func, select
+
+    def events() -> int:
+        with create_session() as session:
+            asked = select(func.count(AssetEvent.id)).join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+            return session.scalar(asked.where(AssetModel.name == runtime.RETRAINING_ASKED.name))
+
+    _, does = phases
+    before = events()
+    assert run()[0] == "success" and events() == before
+    does["watch"] = lambda _: {"rework": {"model": "rework", "retrain": "drift in size"}}
+    assert run()[0] == "success" and events() == before + 1
