@@ -275,6 +275,10 @@ def _of_the_year(measured: Measured, lives: Sequence[Life], plan: Plan) -> None:
     years = len(lives) * plan.days / 365
     needless = sum(not harmed for life in lives for _, harmed in life.asked)
     useful = sum(harmed for life in lives for _, harmed in life.asked)
+    by_kind = ", ".join(
+        f"{kind} {sum(not harmed for life in lives if life.kind == kind for _, harmed in life.asked)}"
+        for kind in (STILL, HARMLESS, HARMFUL)
+    )
     waits = [day for day in found if day is not None]
     alarms = sum(bool(columns) for columns in quiet)
     measured.values["detection_rate"] = len(waits) / len(found) if found else float("nan")
@@ -289,7 +293,8 @@ def _of_the_year(measured: Measured, lives: Sequence[Life], plan: Plan) -> None:
         for trigger in (retraining.LABELS, retraining.AGE, retraining.DRIFT)
     }
     measured.details["needless_retrains_per_client_year"] = (
-        f"asked for by drift where no harm was planted: {needless}, where it was: {useful}, in {years:.1f} client-years"
+        f"asked for by drift where no harm was planted: {needless} ({by_kind}), where it was: {useful}, "
+        f"in {years:.1f} client-years"
         f" (by age {trainings[retraining.AGE]}, by labels {trainings[retraining.LABELS]})"
     )
 

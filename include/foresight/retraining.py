@@ -34,9 +34,9 @@ NEW_SHARE, NEW_LEAST = gates.STEP, 10
 OLDEST_DAYS = 28
 COOL_DOWN_DAYS = 7
 
-# The error has to have grown by so much, and by more than luck explains. Nights look at nearly the same rows again and
-# again, so it is a level of one in a hundred.
-HARM, HARM_LEVEL = 0.1, 0.01
+# The error has to have grown by so much, and by more than luck explains. Every night looks again, until age alone trains
+# the model anew: all those looks share one chance in twenty.
+HARM, HARM_LEVEL = 0.1, 0.05 / OLDEST_DAYS
 
 
 @dataclass(frozen=True)
