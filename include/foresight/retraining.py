@@ -34,8 +34,8 @@ NEW_SHARE, NEW_LEAST = gates.STEP, 10
 OLDEST_DAYS = 28
 COOL_DOWN_DAYS = 7
 
-# The error has to have grown by so much, and by more than luck explains. Every night looks again, until age alone trains
-# the model anew: all those looks share one chance in twenty.
+# The error has to have grown by so much, and by more than luck explains. Every night looks again, until age alone
+# trains the model anew: all those looks share one chance in twenty.
 HARM, HARM_LEVEL = 0.1, 0.05 / OLDEST_DAYS
 
 
