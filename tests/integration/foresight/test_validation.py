@@ -442,6 +442,29 @@ BAD_WHOLES = [
         "3 of 10 merged pull requests are not counted",
     ),
     (
+        "issue_new_types",
+        None,
+        "warn",
+        lambda one: [
+            one.issues(60, created=ago(60)),
+            one.issues(12, created=ago(40)),
+            one.issues(20, created=ago(5)),
+            one.issues(10, created=ago(5), type="Task"),
+        ],
+        "10 of 30 new issues are of a type that had none before",
+    ),
+    (
+        "issue_null_shares",
+        None,
+        "warn",
+        lambda one: [
+            one.issues(60, created=ago(60), priority="High"),
+            one.issues(20, created=ago(5), priority="High"),
+            one.issues(20, created=ago(5)),
+        ],
+        "priority is empty in 50 % of the new issues, before in 0 %",
+    ),
+    (
         "complexity_labels",
         "complexity",
         "block",
