@@ -336,12 +336,11 @@ class Predictor:
     def _anticipate(self, asking: _Asking, key: tuple) -> None:
         """Answer the newest rows in one statement. It may fail: then requests compute what they ask for."""
         began = time.monotonic()
+        source, _ = answering.SOURCES[asking.spec.entity]
         try:
             with self._as_client(asking.client, ANTICIPATE_SECONDS) as tx:
-                entities = tx.all(
-                    "serving/likely_issues" if asking.spec.entity == "issue" else "serving/likely_pull_requests",
-                    {"client_id": asking.client.client_id, "most": ANTICIPATED},
-                )
+                values = {"client_id": asking.client.client_id, "most": ANTICIPATED}
+                entities = tx.all("serving/likely", values, source=source)
                 if entities:
                     self._compute(tx, asking, entities)
         except (psycopg.Error, PoolTimeout, ForesightError) as error:
