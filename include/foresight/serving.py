@@ -172,9 +172,10 @@ class Predictor:
         self._excluded: TTLCache = TTLCache(CACHED_ANSWERS, CACHE_SECONDS)
         self._clocks: TTLCache = TTLCache(1000, CACHE_SECONDS)
         self._lock = threading.Lock()
-        # By client and model: whose turn it is to ask the database, and when the next rows are answered in advance.
+        # By client and model: whose turn it is to ask the database; and of the champion whose answers were last
+        # computed in advance, its version and when they are due again.
         self._turns: dict[tuple[int, str], threading.Lock] = {}
-        self._due: dict[tuple, float] = {}
+        self._due: dict[tuple[int, str], tuple[int, float]] = {}
         self._ahead = ThreadPoolExecutor(1, "answers-in-advance")
         self.anticipates = True
         self.hits = self.misses = 0
@@ -266,7 +267,7 @@ class Predictor:
         with self._lock:
             self.hits += len(entities) - len(missing)
             self.misses += len(missing)
-            turn = self._turns.setdefault((asking.client.client_id, asking.spec.model), threading.Lock())
+            turn = self._turns.setdefault(asking.whose, threading.Lock())
         if not missing:
             return scored, excluded
         with turn:
@@ -323,17 +324,16 @@ class Predictor:
     # --- In advance
 
     def _anticipate_soon(self, asking: _Asking) -> None:
-        key = (asking.client.client_id, asking.spec.model, asking.champion.version)
+        version = asking.champion.version
         with self._lock:
-            if not self.anticipates or self._due.get(key, 0.0) > time.monotonic():
+            known, due = self._due.get(asking.whose, (None, 0.0))
+            if not self.anticipates or (known == version and due > time.monotonic()):
                 return
-            for old in [other for other in self._due if other[:2] == key[:2]]:
-                del self._due[old]
-            self._due[key] = math.inf
+            self._due[asking.whose] = (version, math.inf)
         with contextlib.suppress(RuntimeError):  # closing
-            self._ahead.submit(self._anticipate, asking, key)
+            self._ahead.submit(self._anticipate, asking)
 
-    def _anticipate(self, asking: _Asking, key: tuple) -> None:
+    def _anticipate(self, asking: _Asking) -> None:
         """Answer the newest rows in one statement. It may fail: then requests compute what they ask for."""
         began = time.monotonic()
         source, _ = answering.SOURCES[asking.spec.entity]
@@ -347,8 +347,10 @@ class Predictor:
             log.warning("%s/%s: nothing in advance: %s", asking.client.slug, asking.spec.model, message(error))
         finally:
             ended = time.monotonic()
+            due = ended + max(0.75 * CACHE_SECONDS, (ended - began) / ANTICIPATING)
             with self._lock:
-                self._due[key] = ended + max(0.75 * CACHE_SECONDS, (ended - began) / ANTICIPATING)
+                if self._due[asking.whose][0] == asking.champion.version:
+                    self._due[asking.whose] = (asking.champion.version, due)
 
     def _last_known(self, client: Client, spec: ModelSpec, asked: Asked, error: Exception) -> Answers:
         """The last enrichment on the primary."""
@@ -417,6 +419,10 @@ class _Asking:
     spec: ModelSpec
     champion: Champion
     as_of: datetime.datetime
+
+    @property
+    def whose(self) -> tuple[int, str]:
+        return self.client.client_id, self.spec.model
 
     def key(self, entity: Mapping[str, Any]) -> tuple:
         return cache_key(self.client, self.spec, self.champion, entity)
