@@ -13,6 +13,7 @@ import logging
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -178,7 +179,9 @@ class Predictor:
         self._due: dict[tuple[int, str], tuple[int, float]] = {}
         self._ahead = ThreadPoolExecutor(1, "answers-in-advance")
         self.anticipates = True
-        self.hits = self.misses = 0
+        # Entities, by client: how much another one asks is nobody's business.
+        self.hits: Counter[int] = Counter()
+        self.misses: Counter[int] = Counter()
 
     def close(self) -> None:
         self._ahead.shutdown(cancel_futures=True)
@@ -265,8 +268,8 @@ class Predictor:
         time asks the database for a client's model: of those that wait many find their answer there afterwards."""
         scored, excluded, missing = self._known(asking, entities)
         with self._lock:
-            self.hits += len(entities) - len(missing)
-            self.misses += len(missing)
+            self.hits[asking.client.client_id] += len(entities) - len(missing)
+            self.misses[asking.client.client_id] += len(missing)
             turn = self._turns.setdefault(asking.whose, threading.Lock())
         if not missing:
             return scored, excluded

@@ -126,15 +126,27 @@ def test_the_newest_rows_are_answered_in_advance(world: Installation, client: Te
     asked = keys(world, CLIENT, "Bug", count=40)
     client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": asked[:1]})
     predictor._ahead.submit(lambda: None).result(60)  # what was begun has ended
-    misses = predictor.misses
+    misses = predictor.misses[CLIENT]
     first = client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": asked[20:]}).json()["estimates"]
-    assert predictor.misses == misses
+    assert predictor.misses[CLIENT] == misses
     with predictor._lock:
         predictor._scored.clear()
     again = client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": asked[20:]}).json()["estimates"]
-    assert predictor.misses == misses + 20
+    assert predictor.misses[CLIENT] == misses + 20
     told = [[one["estimated_story_points"], one["interval_80"]] for one in (*first, *again)]
     assert told[:20] == told[20:]
+
+
+def test_how_much_another_client_asks_is_not_told(world: Installation, client: TestClient, app: FastAPI):
+    def counted(caller: TestClient) -> tuple[int, int]:
+        said = caller.get(f"{ROOT}/alive").json()
+        return said["cache_hits"], said["cache_misses"]
+
+    other = TestClient(app, headers={"Authorization": f"Bearer {key(world, OTHER)}"})
+    mine, theirs = counted(client), counted(other)
+    assert other.post(f"{ROOT}/estimate-complexity", json={"issue_keys": keys(world, OTHER)}).status_code == 200
+    assert counted(client) == mine
+    assert sum(counted(other)) == sum(theirs) + 3
 
 
 def test_requests_for_the_same_rows_compute_them_once(world: Installation, client: TestClient, app: FastAPI):
