@@ -13,7 +13,7 @@ import logging
 import math
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -173,9 +173,10 @@ class Predictor:
         self._excluded: TTLCache = TTLCache(CACHED_ANSWERS, CACHE_SECONDS)
         self._clocks: TTLCache = TTLCache(1000, CACHE_SECONDS)
         self._lock = threading.Lock()
-        # By client and model: whose turn it is to ask the database; and of the champion whose answers were last
-        # computed in advance, its version and when they are due again.
+        # By client and model: whose turn it is to ask the database, and what is wanted by those who wait; and of the
+        # champion whose answers were last computed in advance, its version and when they are due again.
         self._turns: dict[tuple[int, str], threading.Lock] = {}
+        self._wanted: dict[tuple[int, str], dict[tuple, Mapping[str, Any]]] = defaultdict(dict)
         self._due: dict[tuple[int, str], tuple[int, float]] = {}
         self._ahead = ThreadPoolExecutor(1, "answers-in-advance")
         self.anticipates = True
@@ -265,21 +266,33 @@ class Predictor:
         self, asking: _Asking, entities: Sequence[Mapping[str, Any]]
     ) -> tuple[dict[int, _Scored], dict[int, str]]:
         """By entity id. Rows that were asked for lately, and have not changed, are not computed again. One request at a
-        time asks the database for a client's model: of those that wait many find their answer there afterwards."""
+        time asks the database for a client's model, for all that wait by then: ten rows cost no more than one."""
         scored, excluded, missing = self._known(asking, entities)
+        own = {asking.key(one): one for one in missing}
         with self._lock:
             self.hits[asking.client.client_id] += len(entities) - len(missing)
             self.misses[asking.client.client_id] += len(missing)
             turn = self._turns.setdefault(asking.whose, threading.Lock())
+            wanted = self._wanted[asking.whose]
+            wanted.update(own)
         if not missing:
             return scored, excluded
         with turn:
             meanwhile, left_out, missing = self._known(asking, missing)
             scored, excluded = scored | meanwhile, excluded | left_out
+            with self._lock:
+                for key in own:
+                    wanted.pop(key, None)
+                others = []
+                if missing:
+                    others = list(wanted.values())
+                    wanted.clear()
             if missing:
                 with self._as_client(asking.client) as tx:
-                    computed, left_out = self._compute(tx, asking, missing)
-                scored, excluded = scored | computed, excluded | left_out
+                    computed, left_out = self._compute(tx, asking, [*missing, *others])
+                mine = {one["id"] for one in missing}
+                scored |= {entity_id: one for entity_id, one in computed.items() if entity_id in mine}
+                excluded |= left_out
         return scored, excluded
 
     def _known(
