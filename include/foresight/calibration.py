@@ -60,9 +60,9 @@ def _about(given: np.ndarray, prior: float) -> tuple[np.ndarray, np.ndarray]:
         return np.array([prior]), np.array([DRAWN])
     cuts = np.array_split(np.sort(given), min(KNOTS, len(given)))
     places, inverse = np.unique([float(part.mean()) for part in cuts], return_inverse=True)
-    # The ends of what was given, or a model's strongest words would be taken down to the mean of a tenth.
     rows = np.bincount(inverse.ravel(), weights=[len(part) for part in cuts])
     if len(places) > 1:
+        # The ends of what was given, or a model's strongest words would be taken down to the mean of a tenth.
         places[0], places[-1] = given.min(), given.max()
     return places, rows
 

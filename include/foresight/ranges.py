@@ -4,8 +4,8 @@ Split conformal: the distances between labels and answers on the latest rows tha
 on the scale of the spec's target. A range is the shortest that holds its level of them and the answer itself. What is
 not over yet (open epics) counts with the time that it has lasted at least, by Kaplan and Meier. The level follows what
 the rules before have held on the rows that came after them (adaptive conformal inference, Gibbs and Candès 2021), which
-also settles what no single range of few-valued labels can. No range is wider than the central part of the client's last
-labels, which needs no model. docs/ranges.md has it at length.
+also settles what no single range of few-valued labels can. On average a range is hardly ever wider than the central
+part of the client's last labels, which needs no model. docs/ranges.md has it at length.
 
 A rule is learned here, once a night, from a few hundred rows. It is applied by ml.ranged on the replica alone.
 """
@@ -41,7 +41,7 @@ LATEST = {"regression": 200, "classification": 2000}
 # With fewer rows a model keeps the rule that it has.
 LEAST = 30
 
-# The labels whose central part no range may exceed, and from how many on that is known.
+# The labels whose central part limits how wide a range may be, and from how many on that is known.
 SPREAD_LABELS = 200
 SPREAD_KNOWN = 30
 FEW_VALUES = 20

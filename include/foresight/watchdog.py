@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import httpx
 
@@ -110,13 +110,9 @@ def guard(
             time.sleep(every)
         troubles = {(one.slug, one.cause): one for one in look(databases, url)}
         seen = {key: seen.get(key, 0) + 1 for key in troubles}
-        sent += _told(tell, [one for key, one in troubles.items() if seen[key] >= patience])
+        sent += sum(tell(one) for key, one in troubles.items() if seen[key] >= patience)
         done += 1
     return sent
-
-
-def _told(tell: Callable[[Alert], bool], troubles: Sequence[Alert]) -> int:
-    return sum(tell(one) for one in troubles)
 
 
 def main() -> None:

@@ -15,7 +15,8 @@ from include.foresight.api_keys import PREFIX
 from include.foresight.clients import Client
 
 # Requests that are worked on at once in one process, and how many may wait for their turn before others are sent away.
-AT_ONCE = 4
+# More than there are sessions: most of them wait to be computed together, which takes one.
+AT_ONCE = 16
 WAITING = 100
 
 bearer = HTTPBearer(auto_error=False, description="A service key (fsk_...), or a token of Airflow's.")

@@ -160,7 +160,8 @@ class ModelCollectionResponse(BaseModel):
 
 
 class AliveResponse(BaseModel):
-    """This process, one of the server's. Of the entities that it was asked for, how many answers it had already."""
+    """This process, one of the server's. Of the entities that the caller's clients have asked it for, for how many it
+    had the answer already."""
 
     process: int
     cache_hits: int

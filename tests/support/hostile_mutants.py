@@ -124,25 +124,17 @@ def of_policy(side: str, row: tuple) -> Mutant:
     group = "pgml_user" if schema == "pgml" else "foresight_clients"
     wrong, right = [drop], [again]
     if permissive == "PERMISSIVE" and not only_permits:
-        wrong.append(opens)
-        right.insert(0, drop)
-        # The other layer, grants, is switched off for the table's own policies.
-        privileges = {"all": ("select", "insert", "update", "delete")}.get(command, (command,))
-        if schema == "ml":
-            listed = sql.SQL(", ".join(privileges))
-            wrong.append(sql.SQL("grant {} on {} to {}").format(listed, at, sql.Identifier(group + "_open")))
-    if permissive == "RESTRICTIVE":
-        wrong = [drop]
-    wrong = [one for one in wrong if "_open" not in one.as_string()]
-    opened = sql.Identifier("hostile_" + schema)
-    if permissive == "PERMISSIVE" and not only_permits:
-        # By a group of its own, so that taking it back takes nothing else.
+        # The other layer, grants, is switched off as well: by a group of its own, so that taking it back takes nothing
+        # else.
+        opened = sql.Identifier("hostile_" + schema)
+        listed = sql.SQL("select, insert, update, delete" if command == "all" else command)
         wrong += [
+            opens,
             sql.SQL("create role {}").format(opened),
-            sql.SQL("grant {} on {} to {}").format(listed_privileges(command), at, opened),
+            sql.SQL("grant {} on {} to {}").format(listed, at, opened),
             sql.SQL("grant {} to {}").format(opened, sql.Identifier(group)),
         ]
-        right = [sql.SQL("drop owned by {}").format(opened), sql.SQL("drop role {}").format(opened), *right]
+        right = [sql.SQL("drop owned by {}").format(opened), sql.SQL("drop role {}").format(opened), drop, *right]
     return Mutant(
         f"{side}: policy {name} of {schema}.{table}",
         side,
@@ -151,10 +143,6 @@ def of_policy(side: str, row: tuple) -> Mutant:
         frozenset({f"{schema}.{table}"}),
         only_permits,
     )
-
-
-def listed_privileges(command: str) -> sql.SQL:
-    return sql.SQL("select, insert, update, delete" if command == "all" else command)
 
 
 def of_grants(world: World) -> Iterator[Mutant]:

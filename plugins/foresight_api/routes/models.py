@@ -51,8 +51,10 @@ async def models(
 @router.get("/alive")
 async def alive(service: ServiceDep, caller: CallerDep) -> AliveResponse:
     """That the process answers, without asking a database."""
-    predictor = service.predictor
-    return AliveResponse(process=os.getpid(), cache_hits=predictor.hits, cache_misses=predictor.misses)
+    hits, misses = (
+        sum(map(of.__getitem__, caller.clients)) for of in (service.predictor.hits, service.predictor.misses)
+    )
+    return AliveResponse(process=os.getpid(), cache_hits=hits, cache_misses=misses)
 
 
 @router.get("/health")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -126,15 +127,27 @@ def test_the_newest_rows_are_answered_in_advance(world: Installation, client: Te
     asked = keys(world, CLIENT, "Bug", count=40)
     client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": asked[:1]})
     predictor._ahead.submit(lambda: None).result(60)  # what was begun has ended
-    misses = predictor.misses
+    misses = predictor.misses[CLIENT]
     first = client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": asked[20:]}).json()["estimates"]
-    assert predictor.misses == misses
+    assert predictor.misses[CLIENT] == misses
     with predictor._lock:
         predictor._scored.clear()
     again = client.post(f"{ROOT}/estimate-complexity", json={"issue_keys": asked[20:]}).json()["estimates"]
-    assert predictor.misses == misses + 20
+    assert predictor.misses[CLIENT] == misses + 20
     told = [[one["estimated_story_points"], one["interval_80"]] for one in (*first, *again)]
     assert told[:20] == told[20:]
+
+
+def test_how_much_another_client_asks_is_not_told(world: Installation, client: TestClient, app: FastAPI):
+    def counted(caller: TestClient) -> tuple[int, int]:
+        said = caller.get(f"{ROOT}/alive").json()
+        return said["cache_hits"], said["cache_misses"]
+
+    other = TestClient(app, headers={"Authorization": f"Bearer {key(world, OTHER)}"})
+    mine, theirs = counted(client), counted(other)
+    assert other.post(f"{ROOT}/estimate-complexity", json={"issue_keys": keys(world, OTHER)}).status_code == 200
+    assert counted(client) == mine
+    assert sum(counted(other)) == sum(theirs) + 3
 
 
 def test_requests_for_the_same_rows_compute_them_once(world: Installation, client: TestClient, app: FastAPI):
@@ -153,6 +166,43 @@ def test_requests_for_the_same_rows_compute_them_once(world: Installation, clien
         predictor.anticipates = True
     assert [answer.status_code for answer in answers] == [200] * 4
     assert computed == [10]
+
+
+def test_requests_that_wait_are_computed_together(world: Installation, client: TestClient, app: FastAPI):
+    """While one is computed others come, each for rows of its own: they cost one statement, not one each."""
+    predictor = app.state.service().predictor
+    asked, computed, real = keys(world, CLIENT, "Task", count=16), [], predictor._compute
+    begun, go_on = threading.Event(), threading.Event()
+    with predictor._lock:
+        predictor._scored.clear()
+    predictor.anticipates = False
+
+    def compute(tx, asking, entities):
+        computed.append({entity["id"] for entity in entities})
+        begun.set()
+        assert go_on.wait(20)
+        return real(tx, asking, entities)
+
+    predictor._compute = compute
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            bodies = [{"issue_keys": asked[n : n + 4]} for n in range(0, 16, 4)]
+            waiting = [pool.submit(client.post, f"{ROOT}/estimate-complexity", json=bodies[0])]
+            assert begun.wait(20)
+            waiting += [pool.submit(client.post, f"{ROOT}/estimate-complexity", json=body) for body in bodies[1:]]
+            deadline = time.monotonic() + 20
+            while sum(map(len, predictor._wanted.values())) < 12 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            go_on.set()
+            answers = [one.result() for one in waiting]
+    finally:
+        go_on.set()
+        predictor._compute = real
+        predictor.anticipates = True
+    assert [sorted(one["key"] for one in answer.json()["estimates"]) for answer in answers] == [
+        sorted(body["issue_keys"]) for body in bodies
+    ]
+    assert [len(ids) for ids in computed] == [4, 12]
 
 
 def test_answers_have_their_ranges(world: Installation, client: TestClient):
