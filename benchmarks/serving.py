@@ -150,6 +150,8 @@ class _Server:
         self.address = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> _Server:
+        self.counting = serve.counting(self.instance)
+        self.variables = self.counting.__enter__()
         self.start()
         return self
 
@@ -158,11 +160,12 @@ class _Server:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(20)
         self.kill()
+        self.counting.__exit__(None, None, None)
 
     def start(self) -> None:
         self.process = subprocess.Popen(
             serve.command("127.0.0.1", self.port, self.workers),
-            env=serve.environment(self.instance),
+            env=serve.environment(self.instance) | self.variables,
             cwd=CHECKOUT,
             start_new_session=True,
             stderr=(self.instance.logs / "serve.log").open("a"),

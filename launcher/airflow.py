@@ -74,7 +74,8 @@ def parallelism(cores: int) -> int:
 
 def connections_of_the_user() -> dict[str, str]:
     """Connections that the user's own environment brings: where alerts go (FORESIGHT_SMTP, FORESIGHT_WEBHOOK)."""
-    return {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW_CONN_FORESIGHT_")}
+    theirs = ("AIRFLOW_CONN_FORESIGHT_", "AIRFLOW__METRICS__")
+    return {name: value for name, value in os.environ.items() if name.startswith(theirs)}
 
 
 def settings(instance: Instance, *, checkout: Path = CHECKOUT, cores: int | None = None) -> dict[str, str]:

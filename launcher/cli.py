@@ -278,6 +278,21 @@ def clean(
     console.print(f"{one.name}: destroyed", highlight=False)
 
 
+@app.command("metrics")
+def show_metrics(instance: InstanceName = None) -> None:
+    """How every client's models are, in Prometheus' text format, for a file that its node exporter reads.
+
+    Without an instance: of the primary of AIRFLOW_CONN_FORESIGHT_PRIMARY.
+    """
+    from include.foresight import metrics
+    from launcher import connections
+
+    try:
+        print(metrics.text(metrics.of_fleet(connections.databases(instance))).decode(), end="")
+    except ForesightError as error:
+        raise LauncherError(str(error)) from error
+
+
 @app.command()
 def trigger(
     client: Annotated[str, typer.Argument(help="The client's key, as in the name of its DAG: nightly__<client>.")],

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 
 from launcher import airflow
 from launcher.instance import Instance
@@ -46,4 +49,13 @@ def command(host: str, port: int, workers: int) -> list[str]:
 
 
 def run(instance: Instance | None, host: str, port: int, workers: int) -> int:
-    return subprocess.run(command(host, port, workers), env=environment(instance), check=False).returncode
+    with counting(instance) as variables:
+        serving = subprocess.run(command(host, port, workers), env=environment(instance) | variables, check=False)
+    return serving.returncode
+
+
+@contextlib.contextmanager
+def counting(instance: Instance | None) -> Iterator[dict[str, str]]:
+    """Where the workers of one server count their requests together, as long as it serves."""
+    with tempfile.TemporaryDirectory(prefix="metrics-", dir=instance.folder if instance else None) as folder:
+        yield {"PROMETHEUS_MULTIPROC_DIR": folder}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -13,7 +14,7 @@ from psycopg.rows import dict_row
 
 from include.foresight import names
 from include.foresight.errors import ClientBusy
-from include.foresight.sql import statement
+from include.foresight.sql import Statement, statement
 
 PRIMARY = "foresight_primary"
 REPLICA = "foresight_replica"
@@ -22,11 +23,27 @@ Values = Mapping[str, Any] | None
 Hole = sql.Composable | str
 
 
+@dataclass
+class Longest:
+    """The statement that a session has waited for longest, by its path in sql/statements."""
+
+    seconds: float = 0.0
+    statement: str = ""
+
+    def forget(self) -> None:
+        self.seconds, self.statement = 0.0, ""
+
+    def saw(self, query: sql.Composable, seconds: float) -> None:
+        if seconds > self.seconds:
+            self.seconds, self.statement = seconds, query.path if isinstance(query, Statement) else "composed"
+
+
 @dataclass(frozen=True)
 class Transaction:
     """One open transaction of one role."""
 
     connection: psycopg.Connection
+    longest: Longest = field(default_factory=Longest, compare=False)
 
     def savepoint(self) -> contextlib.AbstractContextManager[Any]:
         """A part that may fail and be undone while the transaction goes on."""
@@ -37,12 +54,19 @@ class Transaction:
         return self.execute(statement(path, **holes), values)
 
     def execute(self, query: sql.Composable, values: Values = None) -> psycopg.Cursor:
-        return self.connection.cursor(row_factory=dict_row).execute(query, values)
+        return self._execute(self.connection.cursor(row_factory=dict_row), query, values)
 
     def define(self, query: sql.Composable, values: Mapping[str, Any]) -> psycopg.Cursor:
         """Run a statement that defines something from values (`create table as`): the server takes no parameters there,
         so the driver quotes them into the text."""
-        return psycopg.ClientCursor(self.connection, row_factory=dict_row).execute(query, values)
+        return self._execute(psycopg.ClientCursor(self.connection, row_factory=dict_row), query, values)
+
+    def _execute(self, cursor: psycopg.Cursor, query: sql.Composable, values: Values) -> psycopg.Cursor:
+        began = time.monotonic()
+        try:
+            return cursor.execute(query, values)
+        finally:
+            self.longest.saw(query, time.monotonic() - began)
 
     def one(self, path: str, values: Values = None, /, **holes: Hole) -> dict[str, Any] | None:
         return self.run(path, values, **holes).fetchone()
@@ -73,6 +97,7 @@ class Session:
     """A connection of the application's login, in autocommit: transactions are opened by name of their role."""
 
     connection: psycopg.Connection
+    longest: Longest = field(default_factory=Longest, compare=False)
 
     @contextlib.contextmanager
     def transaction(
@@ -85,7 +110,7 @@ class Session:
                 self._set("search_path", *search_path)
             if timeout is not None:
                 self._set("statement_timeout", f"{int(timeout * 1000)}ms")
-            yield Transaction(self.connection)
+            yield Transaction(self.connection, self.longest)
 
     def as_client(
         self, client_id: int, *, timeout: float | None = None

@@ -6,7 +6,6 @@ Each function returns what it found as alerts; one per day and trouble reaches s
 from __future__ import annotations
 
 import datetime
-import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
@@ -142,10 +141,10 @@ def replication_troubles(
     found = []
     with databases.primary() as session:
         with session.as_fleet() as fleet:
-            slots = fleet.all("health/replication_lag")
+            slots = replication.slots(fleet)
             beat = replication.beat(fleet)
     for row in slots:
-        if row["wal_status"] in ("lost", "unreserved"):
+        if row["wal_status"] in replication.LOST:
             trouble = (
                 f"its WAL is {row['wal_status']}: the replica has to be copied anew"
                 if row["wal_status"] == "lost"
@@ -173,16 +172,11 @@ def _replication(key: str, what: str, trouble: str) -> Alert:
 
 
 def _replica_trouble(databases: Databases, conn_id: str, beat: datetime.datetime, patience: float) -> str | None:
-    deadline = time.monotonic() + patience
     with databases.session(conn_id) as session:
-        while True:
-            with session.as_fleet() as fleet:
-                if replication.seen(fleet, beat):
-                    return None
-                rows = fleet.all("health/replication_state")
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.5)
+        if replication.waited(session, beat, patience) is not None:
+            return None
+        with session.as_fleet() as fleet:
+            rows = fleet.all("health/replication_state")
     if not rows:
         return "it has no subscription"
     state = rows[0]

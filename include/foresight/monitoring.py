@@ -9,13 +9,15 @@ from typing import Any
 
 import psycopg
 
-from include.foresight import anomalies, champions, drift, features, pgml, retraining, track_record
+from include.foresight import anomalies, champions, drift, features, pgml, replication, retraining, track_record
 from include.foresight.champions import Champion
 from include.foresight.database import Databases, Session, Transaction, is_away, message
 from include.foresight.model_specs import ModelSpec
 from include.foresight.runs import Run
 from include.foresight.track_record import Outcome
 
+# How long a look waits for the replica to have what the primary has.
+BEHIND_SECONDS = 10.0
 # Reading half a year of first answers.
 DRIFT_SECONDS = 60.0
 
@@ -42,7 +44,12 @@ def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[He
     with databases.primary() as primary, databases.session(client.replica_conn_id) as replica:
         with primary.as_client(client.client_id) as tx:
             serving = champions.read(tx, client.client_id)
+        behind = replication.behind(primary, replica, BEHIND_SECONDS)
+        with replica.as_client(client.client_id) as tx:
+            data_as_of = tx.one("serving/data_clock", {"client_id": client.client_id})["moment"]
         found = [_health(primary, replica, run, spec, serving.get(spec.model)) for spec in specs]
+        if behind is None:
+            found = [_late(one) for one in found]
         for place, spec in enumerate(specs):
             known = _outcomes(primary, replica, run, spec)
             with primary.as_client(client.client_id, timeout=DRIFT_SECONDS) as tx:
@@ -64,6 +71,8 @@ def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[He
                     run.values
                     | asdict(health)
                     | {
+                        "data_as_of": data_as_of,
+                        "behind": behind,
                         "rung": champion.rung if champion else None,
                         "model_uuid": champion.model_uuid if champion else None,
                     },
@@ -81,8 +90,17 @@ def _outcomes(primary: Session, replica: Session, run: Run, spec: ModelSpec) -> 
 
 
 def last(tx: Transaction, client_id: int) -> list[dict[str, Any]]:
-    """How every model of the client was found the last time."""
+    """How every model of the client was found the last time: status, reason, rung; as of when the model was trained and
+    the data go (UTC, without a zone), the replica's lag then; the last judgement; what the last training asked of the
+    replica."""
     return tx.all("monitoring/last", {"client_id": client_id})
+
+
+def _late(found: Health) -> Health:
+    if found.status != HEALTHY:
+        return found
+    late = f"the replica has not had for {BEHIND_SECONDS:.0f} s what the primary has"
+    return replace(found, status=DEGRADED, reason=f"{late}; {found.reason}")
 
 
 def _health(primary: Session, replica: Session, run: Run, spec: ModelSpec, champion: Champion | None) -> Health:

@@ -228,9 +228,17 @@ def version(tx: Transaction) -> str:
     return tx.one("pgml/version")["version"]
 
 
-def cpu_seconds(tx: Transaction) -> float | None:
-    """Processor time that the session's process has used so far; None where the engine has no clock for it."""
-    return tx.one("pgml/cpu_seconds")["used"] if tx.one("pgml/has_clock")["there"] else None
+@dataclass(frozen=True)
+class Used:
+    """What a session's process has used so far: seconds of processor time, and bytes of memory at most."""
+
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def used(tx: Transaction, *, anew: bool = False) -> Used | None:
+    """None where the engine cannot tell. `anew`: memory is watched from now on."""
+    return Used(**tx.one("pgml/used", {"anew": anew})) if tx.one("pgml/has_meters")["there"] else None
 
 
 def is_ours(version: str) -> bool:

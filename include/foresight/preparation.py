@@ -6,7 +6,6 @@ import datetime
 import hashlib
 import logging
 import re
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +28,6 @@ KEPT_MODELS = 3
 # A replay asks, at its end, every model that has served.
 KEPT_IN_REPLAY = 10_000
 
-POLL_SECONDS = 0.02
-
 PREPARED, UNCHANGED, WAITING = "prepared", "unchanged", "waiting"
 
 
@@ -52,7 +49,7 @@ def prepare(
     with databases.locked(client.client_id) as primary, databases.session(client.replica_conn_id) as replica:
         if request.trigger == runs.REPLAY:
             runs.check_throw_away(primary)
-        if not caught_up(primary, replica, patience):
+        if replication.behind(primary, replica, patience) is None:
             return Preparation(WAITING, reason=f"the replica {client.replica_conn_id} is behind")
         as_of, source = _source_state(replica, client)
         as_of = request.as_of or as_of
@@ -63,21 +60,6 @@ def prepare(
         state = PREPARED if news else UNCHANGED
         run = runs.open_run(primary, client, dag_run_id, request, as_of=as_of, fingerprint=fingerprint, state=state)
         return Preparation(state, run, news or "nothing new since the last night")
-
-
-def caught_up(primary: Session, replica: Session, patience: float) -> bool:
-    """Touch the heartbeat on the primary and wait until the replica shows it: positions in the log look frozen while a
-    backlog is applied, a row does not."""
-    with primary.as_fleet() as tx:
-        beat = replication.beat(tx)
-    deadline = time.monotonic() + patience
-    while True:
-        with replica.as_fleet() as tx:
-            if replication.seen(tx, beat):
-                return True
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_SECONDS)
 
 
 def give_up_waiting(client_slug: str, seconds: float) -> None:

@@ -11,13 +11,13 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 
 from include.foresight.administration import Step, Work
-from include.foresight.database import Transaction
+from include.foresight.database import Session, Transaction
 from include.foresight.errors import ConfigurationError, ForesightError
 from include.foresight.names import PUBLICATION
 from include.foresight.sql import statement
@@ -377,6 +377,15 @@ def make_indexes(replica: psycopg.Connection) -> None:
                 )
 
 
+# What a slot is called whose log the replica cannot get any more, or soon will not.
+LOST = ("lost", "unreserved")
+
+
+def slots(primary: Transaction) -> list[dict[str, Any]]:
+    """The slots of this primary's replicas, as the fleet: slot, active, wal_status, bytes_behind, bytes_kept."""
+    return primary.all("replication/slots")
+
+
 def beat(primary: Transaction) -> datetime:
     """Touch the heartbeat and return what it now says. The replica can show it once this transaction is committed."""
     return primary.one("replication/beat")["beat_at"]
@@ -385,3 +394,24 @@ def beat(primary: Transaction) -> datetime:
 def seen(replica: Transaction, beat: datetime) -> bool:
     """Whether the replica shows this heartbeat: then it shows all that was committed on the primary before it."""
     return replica.one("replication/seen", {"beat": beat})["seen"]
+
+
+def behind(primary: Session, replica: Session, patience: float) -> float | None:
+    """Seconds until the replica has what is on the primary now; None: not within `patience` seconds. A heartbeat is
+    waited for: positions in the log look frozen while a backlog is applied, a row does not."""
+    with primary.as_fleet() as tx:
+        moment = beat(tx)
+    return waited(replica, moment, patience)
+
+
+def waited(replica: Session, beat: datetime, patience: float) -> float | None:
+    """Seconds until the replica shows this heartbeat; None: not within `patience` seconds."""
+    began = time.monotonic()
+    while True:
+        with replica.as_fleet() as tx:
+            if seen(tx, beat):
+                return time.monotonic() - began
+        passed = time.monotonic() - began
+        if passed > patience:
+            return None
+        time.sleep(min(0.02 + passed / 10, 0.5))

@@ -467,7 +467,19 @@ def check_replication() -> None:
 def check_models() -> None:
     from include.foresight import health
 
+    pass_on_metrics()
     found(health.model_troubles(databases()))
+
+
+def pass_on_metrics() -> None:
+    """How every model is, through Airflow's own metrics: to wherever its section `metrics` sends them."""
+    from airflow.sdk.observability import stats
+
+    from include.foresight import metrics
+
+    for family in metrics.of_fleet(databases()):
+        for sample in family.samples:
+            stats.gauge(sample.name.replace("_", ".", 1), float(sample.value), tags=dict(sample.labels))
 
 
 def found(troubles: Sequence[Alert]) -> None:

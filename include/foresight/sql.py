@@ -16,10 +16,18 @@ def text(path: str) -> str:
     return (ROOT / f"{path}.sql").read_text(encoding="utf-8")
 
 
-def statement(path: str, **holes: sql.Composable | str) -> sql.Composed:
+class Statement(sql.Composed):
+    """Composed, and where it is from: its path in sql/statements."""
+
+    def __init__(self, path: str, parts: sql.Composed) -> None:
+        super().__init__(parts)
+        self.path = path
+
+
+def statement(path: str, **holes: sql.Composable | str) -> Statement:
     """sql/statements/<path>.sql, its `{name}` holes filled: a string is an identifier, anything else is composed SQL.
 
     Braces that a statement means literally are doubled in it.
     """
     fitted = {name: sql.Identifier(hole) if isinstance(hole, str) else hole for name, hole in holes.items()}
-    return sql.SQL(text(f"statements/{path}")).format(**fitted)
+    return Statement(path, sql.SQL(text(f"statements/{path}")).format(**fitted))

@@ -21,6 +21,7 @@ from include.foresight.database import Databases, Session, is_away, message
 from include.foresight.errors import ForesightError
 from include.foresight.features import TrainingTable
 from include.foresight.folds import Candidate
+from include.foresight.load import Meter
 from include.foresight.model_specs import ModelSpec
 from include.foresight.pgml import Trained
 from include.foresight.retraining import Due
@@ -119,7 +120,7 @@ class _Training:
         if row["status"] in DONE:
             return Outcome(self.spec.model, row["status"], row["reason"], row["rung"])
         model_uuid, began = row["model_uuid"], time.monotonic()
-        clock = self._clock()
+        meter = Meter(self.replica, self.client_id)
         try:
             found = {"status": "blocked", "reason": blocked} if blocked else self._train()
         except (ForesightError, psycopg.Error) as error:
@@ -128,23 +129,10 @@ class _Training:
             reason = message(error)
             log.error("%s/%s: %s", self.run.client.slug, self.spec.model, reason)
             found = {"status": "failed", "reason": reason}
-        found |= {"seconds": time.monotonic() - began}
-        self._close(model_uuid, found | self._cost(clock, found))
+        seconds = time.monotonic() - began
+        load = {name: value for name, value in asdict(meter.load(self.replica, seconds)).items() if value is not None}
+        self._close(model_uuid, found | load | {"seconds": seconds})
         return Outcome(self.spec.model, found["status"], found.get("reason"), found.get("rung"))
-
-    def _clock(self) -> tuple[int, float] | None:
-        """The replica session's process, and the processor time it has used; None: the engine has no clock."""
-        with self.replica.as_client(self.client_id) as tx:
-            used = pgml.cpu_seconds(tx)
-        return None if used is None else (self.replica.connection.info.backend_pid, used)
-
-    def _cost(self, began: tuple[int, float] | None, found: Mapping[str, Any]) -> dict[str, Any]:
-        """What the training has cost on the replica. A process that was ended with a hung fit has taken its count
-        along: then the time on the clock stands for it, which one thread cannot exceed."""
-        ended = self._clock() if began else None
-        if began is None or ended is None:
-            return {}
-        return {"cpu_seconds": ended[1] - began[1] if ended[0] == began[0] else found["seconds"]}
 
     def _train(self) -> dict[str, Any]:
         spec = self.spec
@@ -245,7 +233,7 @@ class _Training:
                     "leaks": [],
                 }
                 | self._censored(table, trained),
-                # For engines without a clock: one thread fits, so the time of the call is its processor time, the
+                # For engines without meters: one thread fits, so the time of the call is its processor time, the
                 # waiting for others apart.
                 "cpu_seconds": float(trained.metrics.get("fit_time") or 0)
                 + float(trained.metrics.get("score_time") or 0)
@@ -347,4 +335,8 @@ COLUMNS = (
     "metrics",
     "seconds",
     "cpu_seconds",
+    "peak_bytes",
+    "temp_bytes",
+    "longest_seconds",
+    "longest_statement",
 )

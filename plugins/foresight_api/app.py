@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from foresight_api import errors
 from foresight_api.dependencies import AT_ONCE, caller
 from foresight_api.errors import TooLarge, problem
-from foresight_api.routes import models, pages, predictions
+from foresight_api.routes import metrics, models, pages, predictions
 from foresight_api.service import Service
 
 TITLE = "Foresight predictions"
@@ -44,7 +44,7 @@ def create_app(
     guarded = [Depends(caller)]
     for prefix in prefixes:
         for version in ("", "/v1"):
-            for router in (predictions.router, models.router):
+            for router in (predictions.router, models.router, metrics.router):
                 app.include_router(
                     router, prefix=prefix + version, dependencies=guarded, include_in_schema=version == ""
                 )

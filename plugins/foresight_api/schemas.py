@@ -168,14 +168,49 @@ class AliveResponse(BaseModel):
     cache_misses: int
 
 
+class ModelHealth(BaseModel):
+    """How the last night found a model. `data_as_of`: up to when the client's rows go; `model_as_of`: up to when the
+    model in service had seen them. `decision`: what the gate decided last. From `trained_as_of` on: the last training,
+    and what it asked of the replica; `temp_bytes` are of all that happened there meanwhile."""
+
+    model: str
+    status: Literal["healthy", "degraded", "unhealthy"]
+    reason: str
+    rung: str | None
+    checked_at: Moment
+    data_as_of: Moment | None
+    replica_behind_seconds: float | None
+    model_as_of: Moment | None
+    decision: Literal["promote", "keep", "demote"] | None
+    passed: bool | None
+    judged_as_of: Moment | None
+    trained_as_of: Moment | None
+    seconds: float | None
+    cpu_seconds: float | None
+    peak_bytes: int | None
+    temp_bytes: int | None
+    longest_seconds: float | None
+    longest_statement: str | None
+
+
+class SlotHealth(BaseModel):
+    """A replica's slot on the primary. Bytes of the primary's log: that the replica has not got, and that are kept."""
+
+    active: bool
+    wal_status: str | None
+    bytes_behind: int | None
+    bytes_kept: int | None
+
+
 class HealthResponse(BaseModel):
-    """`journal_backlog`: answers whose log rows are not on the primary yet."""
+    """`journal_backlog`: answers of this process whose log rows are not on the primary yet."""
 
     status: Literal["healthy", "degraded", "unhealthy"]
     replica: Literal["up", "away"]
     primary: Literal["up", "away"]
     journal_backlog: int
-    models: list[dict]
+    slots: list[SlotHealth]
+    models: list[ModelHealth]
 
 
 class Problem(BaseModel):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cachetools import TTLCache
 
@@ -69,6 +70,15 @@ class Service:
         values = {"user": name, "roles": roles}
         rows = self._from_a_copy(lambda fleet: fleet.all("clients/of_person", values))
         return [row["client_id"] for row in rows]
+
+    def of_clients(self, clients: Sequence[int], read: Callable[[Transaction], list[Any]]) -> list[Any]:
+        """What is read on the primary as each of the clients, together."""
+        found: list[Any] = []
+        with self.databases.primary() as primary:
+            for client_id in clients:
+                with primary.as_client(client_id) as tx:
+                    found += read(tx)
+        return found
 
     def _from_a_copy(self, ask: Callable[[Transaction], object]):
         """The replica has copies of the registry and the keys; without it the primary is asked."""

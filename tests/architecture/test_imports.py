@@ -213,7 +213,12 @@ def test_sessions_come_from_one_place():
 
 
 # Distributions whose packages have other names.
-DISTRIBUTIONS = {"psycopg_pool": "psycopg", "text_unidecode": "text-unidecode", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "prometheus_client": "prometheus-client",
+    "psycopg_pool": "psycopg",
+    "text_unidecode": "text-unidecode",
+    "yaml": "pyyaml",
+}
 PROVIDERS = "apache-airflow-providers-"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import gzip
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from psycopg.rows import dict_row
 from rich.console import Console
 
@@ -56,21 +58,48 @@ class Receiver:
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     port: int = field(default_factory=free_port)
+    # By name and attributes, what Airflow's metrics last said.
+    measured: dict[tuple[str, frozenset[tuple[str, str]]], float] = field(default_factory=dict)
 
     @property
     def connection(self) -> str:
         return json.dumps({"conn_type": "http", "host": f"http://127.0.0.1:{self.port}/alerts"})
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Alerts come here, and metrics."""
+        return {
+            WEBHOOK: self.connection,
+            "AIRFLOW__METRICS__OTEL_ON": "True",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.port}",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        }
+
+    def take(self, body: bytes) -> None:
+        sent = ExportMetricsServiceRequest.FromString(body)
+        for of_resource in sent.resource_metrics:
+            for of_scope in of_resource.scope_metrics:
+                for metric in of_scope.metrics:
+                    for point in metric.gauge.data_points:
+                        labels = frozenset((one.key, one.value.string_value) for one in point.attributes)
+                        self.measured[metric.name, labels] = point.as_double or float(point.as_int)
 
     def of(self, slug: str | None, cause: str) -> list[dict[str, Any]]:
         return [one for one in self.messages if one["client"] == slug and one["cause"].startswith(cause)]
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        messages = self.messages
+        receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                if self.path == "/v1/metrics":
+                    receiver.take(body)
+                else:
+                    receiver.messages.append(json.loads(body))
                 self.send_response(200)
                 self.end_headers()
 
@@ -281,8 +310,9 @@ def running(slugs: Sequence[str] = SLUGS) -> Iterator[System]:
     home.chmod(0o755)
     (home / "engine").symlink_to(engine)
     receiver, progress = Receiver(), Progress(Console(width=200))
-    before = {name: os.environ.get(name) for name in ("FORESIGHT_HOME", WEBHOOK)}
-    os.environ |= {"FORESIGHT_HOME": str(home), WEBHOOK: receiver.connection}
+    variables = {"FORESIGHT_HOME": str(home)} | receiver.settings
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ |= variables
     try:
         instance = instances.load_or_create("e2e", None)
         with receiver.listening(), ended_at_last(instance):

@@ -257,6 +257,22 @@ def test_a_broken_entry_hurts_no_other_and_is_seen(system, first_night):
     system.set_active(BROKEN, False)
 
 
+def test_airflows_own_metrics_have_the_models(system, first_night):
+    """The DAG health, which has run, passes them on."""
+    [row] = system.rows(
+        "primary",
+        "select status from ml.model_health where client_id = %(client_id)s and model = 'complexity'"
+        " order by checked_at desc limit 1",
+        {"client_id": system.client_ids[ACME]},
+    )
+    model = {"client": ACME, "model": "complexity"}
+    state = frozenset((model | {"foresight_model_status": row["status"]}).items())
+    system.wait(lambda: ("airflow.foresight.model_status", state) in system.receiver.measured, "they come", 30)
+    assert system.receiver.measured["airflow.foresight.model_status", state] == 1
+    error = frozenset((model | {"of": "simple"}).items())
+    assert system.receiver.measured["airflow.foresight.model_error", error] > 0
+
+
 @pytest.mark.long
 def test_a_task_that_is_killed_leaves_no_query_and_is_told_and_the_next_night_heals_it(system, first_night):
     run_id = system.trigger(ACME, force=True)

@@ -139,7 +139,21 @@ def card(dossier: Dossier) -> list[tuple[str, str]]:
                 f"{training['cpu_seconds']:.1f} s of processor time, {wording.seconds(training['seconds'])} in all",
             )
         )
+        facts.append(("It asked of its replica", asked(training)))
     return facts
+
+
+def asked(training: Mapping[str, Any]) -> str:
+    """What the training took: memory of its session, temporary files of the database meanwhile, the longest wait."""
+    found = []
+    if training["peak_bytes"] is not None:
+        found.append(f"at most {wording.size(training['peak_bytes'])} of memory")
+    if training["temp_bytes"] is not None:
+        files = wording.size(training["temp_bytes"]) if training["temp_bytes"] else "nothing"
+        found.append(f"{files} in temporary files")
+    if training["longest_statement"]:
+        found.append(f"longest statement {training['longest_statement']}, {training['longest_seconds']:.1f} s")
+    return ", ".join(found) or "not measured"
 
 
 def question(dossier: Dossier) -> str:

@@ -104,6 +104,15 @@ def seconds(value: float | None) -> str:
     return f"{value / 3600:.1f} h"
 
 
+def size(value: float) -> str:
+    """Bytes."""
+    for unit in ("bytes", "kB", "MB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GB"
+
+
 def moment(value: datetime.datetime | None) -> str:
     """In UTC, to the minute."""
     if value is None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from foresight_api.dependencies import CallerDep, ServiceDep, client_for, in_thread
 from foresight_api.errors import RESPONSES
 from foresight_api.schemas import AliveResponse, HealthResponse, ModelCollectionResponse, ModelResponse
-from include.foresight import champions, model_specs, monitoring
+from include.foresight import champions, model_specs, monitoring, replication
 from include.foresight.clients import Client
 from include.foresight.database import PRIMARY
 
@@ -64,16 +64,21 @@ async def health(request: Request, service: ServiceDep, caller: CallerDep, clien
 
     def work() -> HealthResponse:
         replica, primary = reaches(acting.replica_conn_id), reaches(PRIMARY)
-        found = last_found(acting) if primary == "up" else []
+        found, slots = last_found(acting) if primary == "up" else ([], [])
         worst = {"unhealthy", "degraded"} & {row["status"] for row in found}
         if replica == "away":
             status = "unhealthy"
-        elif primary == "away" or worst:
+        elif primary == "away" or worst or any(slot["wal_status"] in replication.LOST for slot in slots):
             status = "degraded"
         else:
             status = "healthy"
         return HealthResponse(
-            status=status, replica=replica, primary=primary, journal_backlog=service.journal.backlog(), models=found
+            status=status,
+            replica=replica,
+            primary=primary,
+            journal_backlog=service.journal.backlog(),
+            slots=slots,
+            models=found,
         )
 
     def reaches(conn_id: str) -> str:
@@ -84,8 +89,11 @@ async def health(request: Request, service: ServiceDep, caller: CallerDep, clien
             return "away"
         return "up"
 
-    def last_found(acting: Client) -> list[dict]:
-        with service.databases.primary() as primary, primary.as_client(acting.client_id) as tx:
-            return monitoring.last(tx, acting.client_id)
+    def last_found(acting: Client) -> tuple[list[dict], list[dict]]:
+        with service.databases.primary() as primary:
+            with primary.as_client(acting.client_id) as tx:
+                found = monitoring.last(tx, acting.client_id)
+            with primary.as_fleet() as fleet:
+                return found, replication.slots(fleet)
 
     return await in_thread(request, work)

@@ -67,14 +67,10 @@ Slug = Annotated[str, Path(max_length=63, pattern="^[a-z0-9][a-z0-9_]*$")]
 
 def of_all(service: Service, viewer: Viewer, read: Callable[[Transaction], list[Any]]) -> list[Any]:
     """What the viewer's roles may read, together."""
-    with service.databases.primary() as primary:
-        if viewer.fleet:
-            with primary.as_fleet() as tx:
-                return read(tx)
-        found: list[Any] = []
-        for client_id in viewer.clients:
-            with primary.as_client(client_id) as tx:
-                found += read(tx)
+    if viewer.fleet:
+        with service.databases.primary() as primary, primary.as_fleet() as tx:
+            return read(tx)
+    found = service.of_clients(viewer.clients, read)
     return sorted(found, key=lambda one: (one.slug, one.model))
 
 

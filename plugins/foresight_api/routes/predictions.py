@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Request
 
+from foresight_api import metrics
 from foresight_api.dependencies import Caller, CallerDep, ServiceDep, client_for, in_thread
 from foresight_api.errors import RESPONSES
 from foresight_api.schemas import (
@@ -101,7 +102,10 @@ async def ask(request: Request, service: Service, caller: Caller, body: Body, mo
     def work() -> Answers:
         return service.predictor.predict(client, model, asked, explain=body.explain)
 
-    return await in_thread(request, work)
+    with metrics.request(client.slug, model):
+        found = await in_thread(request, work)
+    metrics.ENTITIES.labels(client.slug, model).inc(len(found.answers))
+    return found
 
 
 def trajectory(one: Answer, answers: Answers) -> TrajectoryPrediction:

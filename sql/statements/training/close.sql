@@ -20,5 +20,9 @@ set
     metrics = %(metrics)s,
     seconds = %(seconds)s,
     cpu_seconds = %(cpu_seconds)s,
+    peak_bytes = %(peak_bytes)s,
+    temp_bytes = %(temp_bytes)s,
+    longest_seconds = %(longest_seconds)s,
+    longest_statement = %(longest_statement)s,
     finished_at = clock_timestamp()
 where model_uuid = %(model_uuid)s

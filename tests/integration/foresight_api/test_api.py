@@ -369,6 +369,12 @@ def test_health(client: TestClient):
     body = client.get(f"{ROOT}/health").json()
     assert (body["replica"], body["primary"]) == ("up", "up")
     assert {one["model"] for one in body["models"]} == {"complexity", "rework", "trajectory"}
+    assert [slot["wal_status"] for slot in body["slots"]] == ["reserved"] and body["slots"][0]["active"]
+    for one in body["models"]:
+        assert one["decision"] in ("promote", "keep", "demote") and one["trained_as_of"] == one["judged_as_of"]
+        assert 0 <= one["replica_behind_seconds"] < 10 and one["data_as_of"] > "2"
+        assert one["model_as_of"] == (one["trained_as_of"] if one["rung"] in ("boosted", "linear") else None)
+        assert 0 < one["longest_seconds"] <= one["seconds"] and one["longest_statement"] and one["temp_bytes"] >= 0
 
 
 def test_no_model_yet(world: Installation, app: FastAPI):

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import psutil
 import psycopg
 import pytest
@@ -186,24 +187,33 @@ def test_the_server_as_it_is_started(
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({"conn_type": "postgres"} | named))
     monkeypatch.setenv("FORESIGHT_JOURNAL", str(tmp_path / "journal"))
     command = serve.command("127.0.0.1", stopped.port, 2)
-    stories = keys(world, CLIENT, count=50)
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(command, env=serve.environment(None), stdout=log, stderr=log)
-    try:
-        client = MLPredictionClient(stopped.url, key(world, CLIENT), patience=replace(BRIEF, available=0, failures=999))
-        deadline = time.monotonic() + 60
-        while not client.is_available() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert len(client.estimate_complexity(stories)) == len(stories), (tmp_path / "log").read_text()
-        workers = [one for one in psutil.Process(process.pid).children() if "spawn_main" in " ".join(one.cmdline())]
-        assert len(workers) == 2
-        workers[0].kill()
-        for _ in range(20):
-            found = client.estimate_complexity(stories)
-            assert len(found) == len(stories) and found.reason is None
-    finally:
-        process.terminate()
-        process.wait(30)
+    with (tmp_path / "log").open("w") as log, serve.counting(None) as counting:
+        process = subprocess.Popen(command, env=serve.environment(None) | counting, stdout=log, stderr=log)
+        try:
+            answers_go_on(world, process, stopped, tmp_path)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def answers_go_on(world: Installation, process: subprocess.Popen, stopped: Server, tmp_path: Path) -> None:
+    stories, held = keys(world, CLIENT, count=50), key(world, CLIENT)
+    client = MLPredictionClient(stopped.url, held, patience=replace(BRIEF, available=0, failures=999))
+    deadline = time.monotonic() + 60
+    while not client.is_available() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert len(client.estimate_complexity(stories)) == len(stories), (tmp_path / "log").read_text()
+    workers = [one for one in psutil.Process(process.pid).children() if "spawn_main" in " ".join(one.cmdline())]
+    assert len(workers) == 2
+    workers[0].kill()
+    for _ in range(20):
+        found = client.estimate_complexity(stories)
+        assert len(found) == len(stories) and found.reason is None
+    # Whichever process is asked tells of all of them, those that are gone too.
+    for _ in range(5):
+        told = httpx.get(f"{stopped.url}/metrics", headers={"Authorization": f"Bearer {held}"}).text
+        [line] = [line for line in told.splitlines() if line.startswith("foresight_entities_total{")]
+        assert float(line.split()[-1]) == 21 * len(stories)
 
 
 class Job:

@@ -34,6 +34,7 @@ OPERATIONS = {
     "GET /api/ml/models",
     "GET /api/ml/alive",
     "GET /api/ml/health",
+    "GET /api/ml/metrics",
 }
 CHECKS = [
     not_a_server_error,

@@ -88,7 +88,7 @@ def test_rows_reach_the_model_as_one_array():
 
 def test_nothing_else_calls_a_function_of_pgml():
     calling = {path.stem for path in STATEMENTS if calls(code(path))}
-    assert calling == PREDICTING | {"train", "deploy", "version", "cpu_seconds", "has_clock"}
+    assert calling == PREDICTING | {"train", "deploy", "version", "used", "has_meters"}
 
 
 def test_a_call_without_a_cast_is_seen():

@@ -1,0 +1,56 @@
+"""For Prometheus: how the models of the caller's clients are, and how requests went."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse, Response
+
+from foresight_api import metrics as counted
+from foresight_api.dependencies import CallerDep, ServiceDep, in_thread
+from foresight_api.errors import RESPONSES
+from include.foresight import journal, metrics, overview
+from include.foresight.database import is_away
+from include.foresight.overview import Cost, Line
+
+router = APIRouter(tags=["models"], responses=RESPONSES)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def scrape(request: Request, service: ServiceDep, caller: CallerDep) -> Response:
+    """In Prometheus' text format, of the caller's clients. Without the primary only what this server has counted."""
+    clients = [await in_thread(request, service.client, client_id) for client_id in caller.clients]
+
+    def state() -> tuple[list[Line], list[Cost]]:
+        since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=metrics.COST_DAYS)
+        return (
+            service.of_clients(caller.clients, overview.read),
+            service.of_clients(caller.clients, lambda tx: overview.costs(tx, since)),
+        )
+
+    def work() -> bytes:
+        try:
+            (lines, costs), up = state(), True
+        except Exception as error:
+            if not is_away(error):
+                raise
+            (lines, costs), up = ([], []), False
+        return metrics.text(
+            itertools.chain(
+                counted.of_requests({client.slug for client in clients}),
+                metrics.of_models(lines),
+                metrics.of_costs(costs),
+                [
+                    metrics.gauge("foresight_primary_up", "Whether the primary answers.", up),
+                    metrics.gauge(
+                        "foresight_journal_rows",
+                        "Answers of this server whose log rows are not on the primary yet.",
+                        journal.waiting(service.journal.folder),
+                    ),
+                ],
+            )
+        )
+
+    return Response(await in_thread(request, work), media_type=metrics.CONTENT_TYPE)
