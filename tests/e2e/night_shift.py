@@ -246,6 +246,12 @@ class System:
         self.wait(lambda: self.api.runs(run_id).get(dag_id) in nightly.ENDED, f"{dag_id} ends")
         return {task["task_id"]: task["state"] for task in self.api.tasks(run_id)}
 
+    def event(self, asset: str) -> None:
+        """An event of the asset of that name, as a task would leave it."""
+        [found] = self.api.get("/assets", name_pattern=asset)["assets"]
+        answer = self.api.client.post("/api/v2/assets/events", json={"asset_id": found["id"], "extra": {}})
+        assert answer.is_success, answer.text
+
     def alerts(self, slug: str | None) -> list[str]:
         """The causes of the alerts that were recorded for a client, or (None) for the fleet."""
         query = (

@@ -3,8 +3,11 @@ breaks. In this order: later tests build on what earlier ones have left."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 from uuid import uuid4
 
@@ -14,7 +17,8 @@ import pytest
 from psycopg import sql
 
 from launcher import airflow, nightly, report
-from tests.e2e.night_shift import ACME, BROKEN, BROTHERS, LEAVER, NEWCOMER, SLUGS
+from launcher.system import CHECKOUT
+from tests.e2e.night_shift import ACME, BROKEN, BROTHERS, LEAVER, NEWCOMER, SLUGS, System
 from tests.support import browser
 
 PHASES = ("prepare", "validate", "train", "gate", "enrich", "watch", "report")
@@ -168,7 +172,8 @@ def test_a_night_without_news_is_one_task(system, first_night):
 
 
 def test_what_a_watch_asks_for_is_a_run_with_its_reason(system, first_night):
-    """The request as a watch writes it; the DAG `retraining` starts the client's nightly, which trains this model."""
+    """The request as a watch writes it, and its event (that a watch leaves one is tests/dags/test_retraining.py's); the
+    DAG `retraining` begins by itself and starts the client's nightly, which trains this model."""
     [(client_id, run_id)] = [
         (row["client_id"], row["run_id"])
         for row in system.rows(
@@ -184,8 +189,9 @@ def test_what_a_watch_asks_for_is_a_run_with_its_reason(system, first_night):
             " error_recent, luck) values (%s, %s, 'complexity', %s, now(), 'drift in age', 1, 2, 0.001)",
             [request_id, client_id, run_id],
         )
-    assert system.fleet_run("retraining") == {"choose": "success", "start": "success"}
+    system.event("foresight_retraining")
     started = f"retraining__{request_id}"
+    system.wait(lambda: system.api.runs(started), "the run begins")
     system.wait(lambda: system.api.runs(started).get(nightly.dag_id(ACME)) in nightly.ENDED, "the run ends")
     assert system.api.runs(started) == {nightly.dag_id(ACME): "success"}
     query = "select request, state from ml.nightly_runs where dag_run_id = %(run_id)s"
@@ -312,6 +318,46 @@ def test_a_task_that_is_killed_leaves_no_query_and_is_told_and_the_next_night_he
     assert night.runs == {ACME: "success"} and night.tasks[ACME]["train"] == "success"
     assert system.column("primary", statuses, {"run_id": run_id}) == ["interrupted"]
     assert len(system.column("primary", statuses, {"run_id": healing})) == len(MODELS)
+
+
+@pytest.mark.long
+def test_parts_of_airflow_that_are_killed_are_told_from_outside_once(system, first_night):
+    """Nothing in Airflow can tell of them. While they are dead the failed part of nobody else is told of."""
+    parts = {"scheduler": "scheduler", "triggerer": "triggerer", "dag-processor": "dag processor"}
+    command = [sys.executable, "-m", "include.foresight.watchdog", "--every", "1"]
+    watchdog = subprocess.Popen(command, cwd=CHECKOUT, env=airflow.environment(system.instance))
+    try:
+        began = time.monotonic()
+        for name in parts:
+            killed(system, name)
+        for name in parts.values():
+            system.wait(lambda name=name: system.receiver.of(None, f"component:{name}:"), f"{name} is told", 90)
+            print(f"the dead {name} was told after {time.monotonic() - began:.0f} s")
+        # Now nobody is left to say how they are.
+        killed(system, "api-server")
+        system.wait(lambda: system.receiver.of(None, "component:API server:"), "the API server is told", 30)
+        time.sleep(5)
+        told = [one["cause"].split(":")[1] for one in system.receiver.of(None, "component:")]
+        assert sorted(told) == sorted([*parts.values(), "API server"])
+        # Whoever watches may die as well: the next one does not tell again.
+        watchdog.kill()
+        watchdog.wait()
+        subprocess.run(
+            [*command[:3], "--once"], cwd=CHECKOUT, env=airflow.environment(system.instance), check=True, timeout=60
+        )
+        assert len(system.receiver.of(None, "component:")) == len(told)
+    finally:
+        watchdog.kill()
+        watchdog.wait()
+        airflow.start(system.instance)
+        airflow.wait_until_healthy(system.instance)
+    assert system.night(ACME, force=True)[1].runs == {ACME: "success"}
+
+
+def killed(system: System, name: str) -> None:
+    for process in airflow.service(system.instance, name).processes():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 @pytest.mark.long
