@@ -46,7 +46,8 @@ class Night:
 
 @dataclass(frozen=True)
 class Dossier:
-    """`serving`, `training` (of the model in service, else the newest), `health`: None where there is none yet."""
+    """`serving`, `training` (of the model in service, else the newest), `health`, `asked` (the newest training that the
+    watch has asked for): None where there is none yet."""
 
     client: Client
     spec: ModelSpec
@@ -55,6 +56,7 @@ class Dossier:
     training: Mapping[str, Any] | None
     newest: Mapping[str, Any] | None
     health: Mapping[str, Any] | None
+    asked: Mapping[str, Any] | None
     nights: Sequence[Night]
     promotions: Sequence[Mapping[str, Any]]
     runs: Sequence[Mapping[str, Any]]
@@ -84,6 +86,7 @@ def read(tx: Transaction, client: Client, model: str, *, words: bool = True) -> 
         training=_without(training, words, "reason", "why", "ladder"),
         newest=_without(newest, words, "reason", "why", "ladder"),
         health=_without(tx.one("dossier/health", values), words, "reason"),
+        asked=_without(tx.one("dossier/asked", values), words, "reason"),
         nights=[_night(row, words) for row in tx.all("dossier/verdicts", values | {"nights": NIGHTS})],
         promotions=[
             _without(row, words, "reason") for row in tx.all("dossier/promotions", values | {"most": PROMOTIONS})

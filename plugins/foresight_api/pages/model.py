@@ -139,11 +139,19 @@ def card(dossier: Dossier) -> list[tuple[str, str]]:
                 f"{training['cpu_seconds']:.1f} s of processor time, {wording.seconds(training['seconds'])} in all",
             )
         )
-        facts.append(("It asked of its replica", asked(training)))
+        facts.append(("It asked of its replica", load(training)))
+    if dossier.asked is not None:
+        facts.append(("Asked for by the watch", wish(dossier.asked)))
     return facts
 
 
-def asked(training: Mapping[str, Any]) -> str:
+def wish(asked: Mapping[str, Any]) -> str:
+    """The newest training that drift with harm has asked for."""
+    started = f"started {wording.moment(asked['taken_at'])} UTC" if asked["taken_at"] else "not started yet"
+    return f"{wording.moment(asked['as_of'])} UTC, {started}" + (f": {asked['reason']}" if asked["reason"] else "")
+
+
+def load(training: Mapping[str, Any]) -> str:
     """What the training took: memory of its session, temporary files of the database meanwhile, the longest wait."""
     found = []
     if training["peak_bytes"] is not None:

@@ -392,6 +392,26 @@ def test_without_the_filters_the_role_still_hides_other_clients(world: Installat
             assert {one.client_id for one in overview.costs(tx, datetime.datetime(2000, 1, 1))} == {OTHER}
 
 
+def test_what_the_watch_has_asked_for_is_on_the_page(world: Installation, app: FastAPI):
+    [run_id] = world.rows(world.primary, "select run_id from ml.nightly_runs where client_id = 1 limit 1")[0]
+    with psycopg.connect(world.primary) as primary:
+        primary.execute(
+            "insert into ml.retrain_requests (request_id, client_id, model, run_id, as_of, reason, error_before,"
+            " error_recent, luck) values (gen_random_uuid(), 1, 'rework', %s, '2026-01-02 03:04', 'drift in age', 1,"
+            " 2, 0)",
+            [run_id],
+        )
+    try:
+        said = "2026-01-02 03:04 UTC, not started yet"
+        assert f"{said}: drift in age" in as_(app, "ann").get(f"/pages/{SLUG}/rework").text
+        boss = as_(app, "boss").get(f"/pages/{SLUG}/rework").text
+        assert said in boss and "drift in age" not in boss
+        assert said not in as_(app, "ann").get(f"/pages/{SLUG}/complexity").text
+    finally:
+        with psycopg.connect(world.primary) as primary:
+            primary.execute("delete from ml.retrain_requests")
+
+
 def test_the_fleets_people_see_numbers_and_no_words_about_rows(world: Installation, app: FastAPI):
     boss = as_(app, "boss")
     said = " ".join(Tags(boss.get(f"/pages/{SLUG}/complexity").text).texts)
