@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterator
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -12,7 +11,6 @@ import psycopg
 import pytest
 
 from include.foresight import anomalies, model_specs, monitoring
-from include.foresight.database import Databases
 from include.foresight.runs import Run
 from tests.support import nights
 from tests.support.installation import Installation
@@ -20,17 +18,6 @@ from tests.support.nights import AS_OF, Bench
 
 MODEL = UUID(int=7)
 DAY = datetime.timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def databases(installed: Installation) -> Iterator[Databases]:
-    with nights.warm(installed) as databases:
-        yield databases
-
-
-@pytest.fixture
-def bench(installed: Installation, databases: Databases, client_ids) -> Bench:
-    return nights.bench(installed, databases, next(client_ids))
 
 
 def answered(

@@ -18,12 +18,6 @@ from tests.support.nights import AS_OF, Desk, ago
 NAME = """O'Brien "the \\ Ёж" & Сыновья; drop table x --"""
 
 
-@pytest.fixture(scope="module")
-def databases(installed: Installation) -> Iterator[Databases]:
-    with nights.warm(installed) as made:
-        yield made
-
-
 @pytest.fixture
 def client(installed: Installation, client_ids: Iterator[int]) -> int:
     return installed.add_client(next(client_ids), name=f"{NAME} {next(client_ids)}", clock="data")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterator
 from uuid import uuid4
 
 import numpy as np
@@ -12,23 +11,9 @@ import psycopg
 import pytest
 
 from include.foresight import clients, drift, monitoring
-from include.foresight.database import Databases
-from tests.support import nights
-from tests.support.installation import Installation
 from tests.support.nights import AS_OF, Bench
 
 FEATURES = tuple(f"f{n}" for n in range(10))
-
-
-@pytest.fixture(scope="module")
-def databases(installed: Installation) -> Iterator[Databases]:
-    with nights.warm(installed) as databases:
-        yield databases
-
-
-@pytest.fixture
-def bench(installed: Installation, databases: Databases, client_ids) -> Bench:
-    return nights.bench(installed, databases, next(client_ids))
 
 
 def log(bench: Bench, rows: np.ndarray, first: int, from_day: float, per_day: float) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import psycopg
@@ -23,12 +22,6 @@ from tests.support.nights import AS_OF, Bench, Desk, Killed, ago
 COMPLEXITY, REWORK, TRAJECTORY = map(model_specs.read, ("complexity", "rework", "trajectory"))
 DAY = 86400.0
 WORDS = {1: "typo", 2: "button", 3: "form", 5: "service", 8: "migration"}
-
-
-@pytest.fixture(scope="module")
-def databases(installed: Installation) -> Iterator[Databases]:
-    with nights.warm(installed) as databases:
-        yield databases
 
 
 @dataclass

@@ -26,12 +26,6 @@ ESTIMATED, OPEN = 120, 7
 REMOVED = {"inactive": 3, "short summary": 2, "over the cap": 4, "zero points": 1, "no points": OPEN}
 
 
-@pytest.fixture(scope="module")
-def databases(installed: Installation) -> Iterator[Databases]:
-    with nights.warm(installed) as made:
-        yield made
-
-
 @dataclass(frozen=True)
 class Ours:
     """A client with ESTIMATED usable stories, two a day, and as many useless ones as REMOVED says."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from uuid import uuid4
 
 import psycopg
@@ -19,16 +18,8 @@ from tests.support.nights import AS_OF, Bench, Model
 
 
 @pytest.fixture(scope="module")
-def databases(installed: Installation) -> Iterator[Databases]:
-    with nights.warm(installed) as databases:
-        yield databases
-
-
-@pytest.fixture(scope="module")
-def bench(installed: Installation, databases: Databases, client_ids) -> Bench:
-    made = nights.bench(installed, databases, next(client_ids))
-    made.build()
-    return made
+def bench(built: Bench) -> Bench:
+    return built
 
 
 @pytest.fixture(scope="module")

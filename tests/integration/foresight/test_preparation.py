@@ -20,18 +20,6 @@ from tests.support.nights import Bench
 from tests.support.servers import free_port
 
 
-@pytest.fixture(scope="module")
-def databases(installed: Installation) -> Iterator[Databases]:
-    with nights.warm(installed) as databases:
-        yield databases
-
-
-@pytest.fixture
-def bench(installed: Installation, databases: Databases, client_ids) -> Bench:
-    """A new client without rows."""
-    return nights.bench(installed, databases, next(client_ids))
-
-
 def prepare(bench: Bench, dag_run_id: str = "night", databases: Databases | None = None, **request) -> dict:
     patience = {key: request.pop(key) for key in ("patience", "waited", "at_most") if key in request}
     return nightly.prepare(databases or bench.databases, bench.slug, dag_run_id, request, **patience)

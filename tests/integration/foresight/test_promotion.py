@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -24,22 +23,8 @@ from tests.support.nights import AS_OF, LEARNED, ROWS, Bench, Model, ago
 
 
 @pytest.fixture(scope="module")
-def databases(installed: Installation) -> Iterator[Databases]:
-    with nights.warm(installed) as databases:
-        yield databases
-
-
-@pytest.fixture(scope="module")
-def bench(installed: Installation, databases: Databases, client_ids) -> Bench:
-    made = nights.bench(installed, databases, next(client_ids))
-    made.build()
-    return made
-
-
-@pytest.fixture(scope="module")
-def models(bench: Bench) -> dict[str, Model]:
-    # A run trains a model once: these are of three nights.
-    return {name: bench.fit(name, bench.night(state="success")) for name in ("good", "fair", "poor")}
+def bench(built: Bench) -> Bench:
+    return built
 
 
 def judge(bench: Bench, run: Run) -> promotion.Decision:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import psycopg
@@ -15,28 +14,15 @@ from include.foresight.database import PRIMARY, REPLICA, Databases
 from include.foresight.ranges import SIMPLE, Row, learn
 from tests.support import nights
 from tests.support.installation import Installation
-from tests.support.nights import Bench, Model
+from tests.support.nights import Bench
 
 COMPLEXITY, REWORK = (model_specs.read(model) for model in ("complexity", "rework"))
 BEGAN = datetime.datetime(2025, 1, 1)
 
 
 @pytest.fixture(scope="module")
-def databases(installed: Installation) -> Iterator[Databases]:
-    with nights.warm(installed) as databases:
-        yield databases
-
-
-@pytest.fixture(scope="module")
-def bench(installed: Installation, databases: Databases, client_ids) -> Bench:
-    made = nights.bench(installed, databases, next(client_ids))
-    made.build()
-    return made
-
-
-@pytest.fixture(scope="module")
-def models(bench: Bench) -> dict[str, Model]:
-    return {name: bench.fit(name, bench.night(state="success")) for name in ("good", "fair", "poor")}
+def bench(built: Bench) -> Bench:
+    return built
 
 
 def applied(bench: Bench, rule, answers) -> list:
