@@ -70,6 +70,12 @@ TOLD: tuple[tuple[type[Exception], int, str], ...] = (
     (ForesightError, 500, "Failed"),
 )
 
+
+def told_as(error: ForesightError) -> tuple[int, str]:
+    """Status and title."""
+    return next((status, title) for kind, status, title in TOLD if isinstance(error, kind))
+
+
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": title}
     for status, title in {
@@ -106,7 +112,7 @@ def told_name(place: Sequence[str | int]) -> str:
 def install(app: FastAPI) -> None:
     @app.exception_handler(ForesightError)
     async def told(request: Request, error: ForesightError) -> Response:
-        status, title = next((status, title) for kind, status, title in TOLD if isinstance(error, kind))
+        status, title = told_as(error)
         if status == 500:
             return unexpected(request, error)
         return answer(request, status, title, str(error))

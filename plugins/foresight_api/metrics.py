@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from foresight_api.errors import told_as
 from include.foresight.errors import ForesightError
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -21,7 +22,7 @@ _registry = CollectorRegistry()
 SECONDS = Histogram(
     "foresight_request_seconds",
     "How long requests for predictions took, waiting included.",
-    ("client", "model", "outcome"),
+    ("client", "model", "status"),
     buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
     registry=_registry,
 )
@@ -32,16 +33,16 @@ ENTITIES = Counter(
 
 @contextlib.contextmanager
 def request(client: str, model: str) -> Iterator[None]:
-    """Count one request: answered, refused (the caller is told why in words), or failed."""
-    began, outcome = time.monotonic(), "failed"
+    """Count one request, by the status of its answer."""
+    began, status = time.monotonic(), 500
     try:
         yield
-        outcome = "answered"
-    except ForesightError:
-        outcome = "refused"
+        status = 200
+    except ForesightError as error:
+        status, _ = told_as(error)
         raise
     finally:
-        SECONDS.labels(client, model, outcome).observe(time.monotonic() - began)
+        SECONDS.labels(client, model, status).observe(time.monotonic() - began)
 
 
 def of_requests(clients: Collection[str]) -> Iterator[Metric]:

@@ -64,10 +64,10 @@ def test_requests_are_counted_by_how_they_ended(world: Installation, app: FastAP
     without = caller(app, key(world, 3))
     assert without.post(f"{ROOT}/estimate-complexity", json={"issue_keys": keys(world, 3)}).status_code == 409
     after = scraped(mine)
-    answered = {"client": MINE, "model": "complexity", "outcome": "answered"}
+    answered = {"client": MINE, "model": "complexity", "status": "200"}
     name = "foresight_request_seconds"
     assert counted(after, name, **answered) - counted(before, name, **answered) == 3
-    refused = {"client": demo_night.SLUGS[3], "outcome": "refused"}
+    refused = {"client": demo_night.SLUGS[3], "status": "409"}
     assert counted(scraped(without), name, **refused) >= 1
     families = [before["foresight_entities"], after["foresight_entities"]]
     about = [sum(one.value for one in family.samples if one.name.endswith("_total")) for family in families]
