@@ -335,13 +335,13 @@ def run_tests(
     context: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="The long suites too.")] = False,
 ) -> None:
-    """Run the project's tests.
+    """Run the project's tests: all of them in as many processes as there are cores, what is chosen in one.
 
     What follows goes to pytest: ./foresight test -k gates -x
     """
     engine.install()
     selection = [] if everything else ["-m", "not long"]
-    if not context.args:
+    if all(argument.startswith("-") for argument in context.args) and "--pdb" not in context.args:
         # Each worker has servers of its own; a module's tests share databases, so they stay together.
         selection += ["-n", str(max(2, min(4, os.cpu_count() or 2))), "--dist", "loadfile"]
     user = server_user()

@@ -55,9 +55,17 @@ class Shift:
         return DRIFTING if self.beyond_luck and abs(self.effect) >= SMALLEST else STEADY
 
 
-def read(tx: Transaction, client: Client, spec: ModelSpec) -> list[Shift]:
-    """On the primary, largest effect first; those that are warming up and constants are left out."""
-    return [one for one in look(tx, client, spec) if not one.warming_up]
+def last(tx: Transaction, client: Client, spec: ModelSpec) -> list[Shift]:
+    """On the primary: what the last night that looked has found, largest effect first, without what is warming up."""
+    rows = tx.all("drift/last", {"client_id": client.client_id, "model": spec.model})
+    looked_at = [row for row in rows if row["state"] != WARMING_UP]
+    return [
+        Shift(
+            **{name: value for name, value in row.items() if name != "state"},
+            beyond_luck=row["luck"] < LEVEL / len(looked_at),
+        )
+        for row in looked_at
+    ]
 
 
 def look(

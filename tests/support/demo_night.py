@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import demo
-from include.foresight import deployment, nightly
+from include.foresight import deployment, dossier, drift, model_specs, nightly
 from include.foresight.database import Databases
 from include.foresight.errors import ForesightError
 from include.foresight.names import client_schema
@@ -63,6 +63,19 @@ def live(databases: Databases, slug: str, dag_run_id: str, **request: Any) -> Ni
             states[phase] = "failed"
     night.found["report"] = nightly.report(databases, slug, dag_run_id, states)
     return night
+
+
+def look_for_drift(installed: Installation, client_id: int, model: str) -> None:
+    """As the last night's watch does it."""
+    query = (
+        "select run_id from ml.nightly_runs where client_id = %(client_id)s and phases ? 'watch'"
+        " order by started_at desc limit 1"
+    )
+    [(run_id,)] = installed.rows(installed.primary, query, {"client_id": client_id})
+    with installed.databases.primary() as primary, primary.as_client(client_id) as tx:
+        client = dossier.find(tx, SLUGS[client_id])
+        found = drift.look(tx, client, model_specs.read(model))
+        drift.record(tx, {"run_id": run_id, "client_id": client_id}, model, found)
 
 
 def trainings(installed: Installation, night: Night) -> dict[str, Mapping[str, Any]]:

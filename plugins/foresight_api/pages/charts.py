@@ -384,8 +384,8 @@ def interval_coverage(record: Record | None) -> Chart | Missing:
 
 
 def drift(found: Sequence[Shift] | None) -> Chart | Missing:
-    """How far each feature's mean has moved lately."""
-    title = f"Drift of features, last {LATELY_DAYS} days"
+    """How far the mean of each feature, of the answers and of the labels has moved lately, as the last night saw it."""
+    title = f"Drift, last {LATELY_DAYS} days"
     if found is None:
         return Missing("drift", title, FLEET_ONLY)
     if not found:
@@ -400,7 +400,7 @@ def drift(found: Sequence[Shift] | None) -> Chart | Missing:
         name="drift",
         title=title,
         summary=(
-            f"{len(beyond)} of {len(found)} features have moved by more than luck explains (5 % for all together)"
+            f"{len(beyond)} of {len(found)} columns have moved by more than luck explains (5 % for all together)"
             + (f"; most of them “{beyond[0].name}”, by {beyond[0].effect:+.2f} standard deviations." if beyond else ".")
         ),
         traces=[
@@ -420,7 +420,7 @@ def drift(found: Sequence[Shift] | None) -> Chart | Missing:
                 "", type="category", categoryorder="array", categoryarray=[html.escape(one.name) for one in shown]
             ),
         },
-        columns=("Feature", "Effect (sd)", "Beyond luck", "Mean before", "Mean lately", "Rows before", "Rows lately"),
+        columns=("Column", "Effect (sd)", "Beyond luck", "Mean before", "Mean lately", "Rows before", "Rows lately"),
         rows=[
             (
                 one.name,

@@ -127,7 +127,7 @@ async def one_model(request: Request, service: ServiceDep, viewer: ViewerDep, sl
             with opened as tx:
                 found = dossier.read(tx, dossier.find(tx, slug), named, words=own)
                 told = track_record.told(tx, found.client, found.spec) if own else []
-                moved = drift.read(tx, found.client, found.spec) if own else None
+                moved = drift.last(tx, found.client, found.spec) if own else None
         origin, record = on_replica(service, found, told) if own else (None, None)
         return rendering.page(request, "model.html", viewer=viewer.said, **model.view(found, origin, record, moved))
 

@@ -302,6 +302,7 @@ def test_a_grown_feature_is_beyond_luck(world: Installation, app: FastAPI):
             for place in range(80)
         ],
     )
+    demo_night.look_for_drift(world, OTHER, "rework")
     drawn = figures(as_(app, "bob").get(f"/pages/{THEIRS}/rework").text)["drift"]["data"]
     beyond, within = drawn
     assert beyond["y"] == ["moved"] and beyond["x"][0] == pytest.approx(2 / 1.43, abs=0.05)
@@ -500,6 +501,7 @@ def test_markup_in_data_is_text(world: Installation, app: FastAPI):
             for place in range(80)
         ],
     )
+    demo_night.look_for_drift(world, CLIENT, "trajectory")
     for path in ("/pages", "/pages/costs", *(f"/pages/{SLUG}/{model}" for model in ("trajectory", "rework"))):
         answer = as_(app, "ann").get(path)
         assert answer.status_code == 200, answer.text
@@ -507,9 +509,9 @@ def test_markup_in_data_is_text(world: Installation, app: FastAPI):
         tags = Tags(answer.text)
         assert not tags.all("img") and EVIL in "".join(tags.texts)
         assert all("src" in one or one.get("type") == "application/json" for one in tags.all("script"))
-    drift = figures(as_(app, "ann").get(f"/pages/{SLUG}/trajectory").text)["drift"]
+    drawn = figures(as_(app, "ann").get(f"/pages/{SLUG}/trajectory").text)["drift"]
     # Plotly reads markup in its labels.
-    assert any(html.escape(EVIL) in one["y"] for one in drift["data"])
+    assert any(html.escape(EVIL) in one["y"] for one in drawn["data"])
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ def base(
                 " where client_id = %s",
                 [CLIENT],
             )
+        demo_night.look_for_drift(world, CLIENT, "complexity")
         world.catch_up()
         places = {PRIMARY: world.app(PRIMARY), REPLICA: world.app(REPLICA)}
         folder = tmp_path_factory.mktemp("journal")
