@@ -47,7 +47,8 @@ compared as (
 select
     entity_id,
     case
-        when value < low - (high - low) or value > high + (high - low) then 'high'
+        -- A range of few values, as points are, may have no width: beyond it there is a next step always.
+        when value < least(low - (high - low), low / 2) or value > greatest(high + (high - low), high * 2) then 'high'
         when other_model then 'low'
         else 'medium'
     end as severity,

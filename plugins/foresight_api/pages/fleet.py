@@ -28,6 +28,7 @@ class Row:
     gain: str
     side: str
     trend: str
+    way: str
     trend_label: str
     spark: Sparkline | None
     drift: str
@@ -79,6 +80,7 @@ def row(line: Line) -> Row:
         gain=wording.share(None if gain is None else -gain),
         side="" if gain is None or abs(gain) < 0.005 else "better" if gain > 0 else "worse",
         trend=trend_said(trend),
+        way="" if trend is None or abs(trend) < STEADY else "better" if trend < 0 else "worse",
         trend_label=(
             f"Error of what serves over {len(served)} judgements: from {wording.error(spec, served[0])} to "
             f"{wording.error(spec, served[-1])}"
@@ -103,7 +105,7 @@ def trend_said(trend: float | None) -> str:
         return wording.NOTHING
     if abs(trend) < STEADY:
         return "steady"
-    return f"{'better' if trend < 0 else 'worse'} {wording.share(trend)}"
+    return wording.share(trend)
 
 
 def drift_said(line: Line) -> str:
