@@ -15,6 +15,9 @@ from include.foresight.database import Transaction
 from include.foresight.model_specs import ModelSpec
 from include.foresight.sql import ROOT, text
 
+# What an answer is told in, and how much of it that is.
+UNITS = {"points": (" points", 1.0), "seconds": (" days", 86400.0), "probability": ("", 1.0)}
+
 # Of one kind in one night; beyond it nobody reads.
 MOST = 50
 
@@ -39,6 +42,7 @@ def look(tx: Transaction, run: Mapping[str, Any], spec: ModelSpec) -> list[Anoma
         "model": spec.model,
         "entity": spec.entity,
         "elapses": spec.unit == "seconds",
+        **dict(zip(("unit", "unit_size"), UNITS[spec.unit], strict=True)),
         "most": MOST,
     }
     return [

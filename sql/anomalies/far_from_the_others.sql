@@ -28,12 +28,14 @@ select
     answers.entity_id,
     case when abs(answers.level - middle.level) > 8 * spread.size then 'high' else 'medium' end as severity,
     format(
-        '%%s %%s is answered with %%s; the middle of the night''s %%s answers is %%s.',
+        '%%s %%s is answered with %%s%%s; the middle of the night''s %%s answers is %%s%%s.',
         replace(%(entity)s::text, '_', ' '),
         answers.entity_id,
-        round(answers.value::numeric, 2),
+        round((answers.value / %(unit_size)s)::numeric, 2),
+        %(unit)s::text,
         middle.rows,
-        round((exp(middle.level) - 1)::numeric, 2)
+        round(((exp(middle.level) - 1) / %(unit_size)s)::numeric, 2),
+        %(unit)s::text
     ) as sentence
 from answers
 cross join middle

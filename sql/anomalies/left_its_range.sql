@@ -53,13 +53,15 @@ select
         else 'medium'
     end as severity,
     format(
-        '%%s %%s is answered with %%s; on %%s its 80 %%%% range was %%s to %%s%%s.',
+        '%%s %%s is answered with %%s%%s; on %%s its 80 %%%% range was %%s to %%s%%s%%s.',
         replace(%(entity)s::text, '_', ' '),
         entity_id,
-        round(value::numeric, 2),
+        round((value / %(unit_size)s)::numeric, 2),
+        %(unit)s::text,
         to_char(as_of, 'YYYY-MM-DD'),
-        round(low::numeric, 2),
-        round(high::numeric, 2),
+        round((low / %(unit_size)s)::numeric, 2),
+        round((high / %(unit_size)s)::numeric, 2),
+        %(unit)s::text,
         case when other_model then ', by another model' else '' end
     ) as sentence
 from compared

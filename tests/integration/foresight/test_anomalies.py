@@ -63,7 +63,7 @@ def test_an_answer_that_leaves_its_range_is_unusual_by_how_far_it_does(bench: Be
     }
     day = f"{AS_OF - DAY:%Y-%m-%d}"
     assert found["left_its_range", 3].sentence == (
-        f"issue 3 is answered with 30.00; on {day} its 80 % range was 3.00 to 7.00."
+        f"issue 3 is answered with 30.00 points; on {day} its 80 % range was 3.00 to 7.00 points."
     )
 
 
@@ -80,7 +80,17 @@ def test_time_that_passes_is_no_change(bench: Bench):
     before, now = bench.night(AS_OF - DAY, state="success"), bench.night()
     answered(bench, before, {1: 86400.0 * 5, 2: 86400.0 * 5}, around=1000, model="trajectory")
     answered(bench, now, {1: 86400.0 * 4, 2: 86400.0 * 5}, around=1000, model="trajectory")
-    assert set(look(bench, now, "trajectory")) == {("left_its_range", 2)}
+    found = look(bench, now, "trajectory")
+    assert set(found) == {("left_its_range", 2)}
+    # In days, which people read.
+    assert "is answered with 5.00 days; on " in found["left_its_range", 2].sentence
+
+
+def test_a_step_beyond_a_range_without_width_is_not_of_high_severity(bench: Bench):
+    before, now = bench.night(AS_OF - DAY, state="success"), bench.night()
+    answered(bench, before, {1: 1, 2: 1, 3: 8}, around=0)
+    answered(bench, now, {1: 2, 2: 3, 3: 3}, around=0)
+    assert [look(bench, now)["left_its_range", one].severity for one in (1, 2, 3)] == ["medium", "high", "high"]
 
 
 def test_what_is_far_from_the_nights_others_is_unusual(bench: Bench):
@@ -89,7 +99,7 @@ def test_what_is_far_from_the_nights_others_is_unusual(bench: Bench):
     answered(bench, now, dict(enumerate(usual, start=1)) | {100: 400.0})
     [one] = look(bench, now).values()
     assert (one.kind, one.entity_id, one.severity) == ("far_from_the_others", 100, "high")
-    assert one.sentence.startswith("issue 100 is answered with 400.00; the middle of the night's 61 answers is ")
+    assert one.sentence.startswith("issue 100 is answered with 400.00 points; the middle of the night's 61 answers is ")
 
 
 def test_equal_answers_and_few_answers_say_nothing(bench: Bench):
