@@ -150,8 +150,8 @@ class _Server:
         self.address = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> _Server:
-        self.counting = serve.counting(self.instance)
-        self.variables = self.counting.__enter__()
+        self.counting = contextlib.ExitStack()
+        self.variables = self.counting.enter_context(serve.counting(self.instance))
         self.start()
         return self
 
@@ -160,7 +160,7 @@ class _Server:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(20)
         self.kill()
-        self.counting.__exit__(None, None, None)
+        self.counting.close()
 
     def start(self) -> None:
         self.process = subprocess.Popen(

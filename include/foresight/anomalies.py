@@ -36,13 +36,15 @@ def kinds() -> tuple[str, ...]:
 
 def look(tx: Transaction, run: Mapping[str, Any], spec: ModelSpec) -> list[Anomaly]:
     """Those of one model's answers in a run (`run_id`, `client_id`), on the primary as the client."""
+    unit, unit_size = UNITS[spec.unit]
     values = {
         "client_id": run["client_id"],
         "run_id": run["run_id"],
         "model": spec.model,
         "entity": spec.entity,
         "elapses": spec.unit == "seconds",
-        **dict(zip(("unit", "unit_size"), UNITS[spec.unit], strict=True)),
+        "unit": unit,
+        "unit_size": unit_size,
         "most": MOST,
     }
     return [

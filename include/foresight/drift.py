@@ -29,8 +29,8 @@ SMALLEST = 0.25
 
 WARMING_UP, STEADY, DRIFTING = "warming up", "steady", "drifting"
 
-# Names of columns that are no features.
-PREDICTION, LABEL = "prediction", "label"
+# The name of a column that no answer has: what came true. (The answers themselves are the statement's `prediction`.)
+LABEL = "label"
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,13 @@ def record(tx: Transaction, run: Mapping[str, Any], model: str, found: list[Shif
     tx.run("drift/record", values | {name: [row[name] for row in rows] for name in names})
 
 
-def recent(known: Sequence[Outcome], days: int = LATELY_DAYS) -> tuple[list[Outcome], list[Outcome]]:
+def recent(known: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
     """Outcomes by when their label came: in the time before, and in the last days before the newest."""
     dated = [one for one in known if one.known_at is not None]
     if not dated:
         return [], []
     newest = max(one.known_at for one in dated)
-    lately, earliest = (newest - datetime.timedelta(days=many) for many in (days, BEFORE_DAYS))
+    lately, earliest = (newest - datetime.timedelta(days=many) for many in (LATELY_DAYS, BEFORE_DAYS))
     return (
         [one for one in dated if earliest < one.known_at <= lately],
         [one for one in dated if one.known_at > lately],

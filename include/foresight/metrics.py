@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -10,12 +9,12 @@ from prometheus_client.core import GaugeMetricFamily, Metric, StateSetMetricFami
 
 from include.foresight import overview, replication
 from include.foresight.database import Databases, Transaction
-from include.foresight.overview import Cost, Line
+from include.foresight.monitoring import DEGRADED, HEALTHY, UNHEALTHY
+from include.foresight.overview import COST_DAYS, Cost, Line
 from include.foresight.rungs import BOOSTED, LINEAR
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-COST_DAYS = 30
-STATUSES = ("healthy", "degraded", "unhealthy")
+STATUSES = (HEALTHY, DEGRADED, UNHEALTHY)
 OF_A_MODEL = ("client", "model")
 
 
@@ -86,9 +85,9 @@ def of_costs(costs: Sequence[Cost]) -> list[Metric]:
 
 def of_fleet(databases: Databases) -> list[Metric]:
     """Of every client, and of the replicas' slots."""
-    since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=COST_DAYS)
     with databases.primary() as primary, primary.as_fleet() as fleet:
-        return [*of_models(overview.read(fleet)), *of_costs(overview.costs(fleet, since)), *_of_slots(fleet)]
+        costs = overview.costs(fleet, overview.costs_since())
+        return [*of_models(overview.read(fleet)), *of_costs(costs), *_of_slots(fleet)]
 
 
 def gauge(name: str, meaning: str, value: float) -> Metric:

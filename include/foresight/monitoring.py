@@ -26,7 +26,7 @@ HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 
 @dataclass(frozen=True)
 class Health:
-    """`drifting`: features (or: prediction) that have moved; `warming_up`: too little was asked about yet to tell.
+    """`drifting`: features (or: prediction, label) that have moved; `warming_up`: too little was asked about yet.
     `unusual`: how many answers of the night are; `retrain`: why a training is asked for."""
 
     model: str

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from include.foresight import model_specs
 from include.foresight.database import Transaction
 
+# How far back costs are counted.
+COST_DAYS = 30
 # As many judgements as a trend is drawn from.
 NIGHTS = 12
 
@@ -84,6 +86,11 @@ class Cost:
     trainings: int
     cpu_seconds: float
     seconds: float
+
+
+def costs_since() -> datetime.datetime:
+    """From when on costs are counted."""
+    return datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=COST_DAYS)
 
 
 def costs(tx: Transaction, since: datetime.datetime) -> list[Cost]:

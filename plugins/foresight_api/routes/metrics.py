@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import itertools
 
 from fastapi import APIRouter, Request
@@ -12,7 +11,7 @@ from foresight_api import metrics as counted
 from foresight_api.dependencies import CallerDep, ServiceDep, in_thread
 from foresight_api.errors import RESPONSES
 from include.foresight import journal, metrics, overview
-from include.foresight.database import is_away
+from include.foresight.database import Transaction, is_away
 from include.foresight.overview import Cost, Line
 
 router = APIRouter(tags=["models"], responses=RESPONSES)
@@ -21,27 +20,24 @@ router = APIRouter(tags=["models"], responses=RESPONSES)
 @router.get("/metrics", response_class=PlainTextResponse)
 async def scrape(request: Request, service: ServiceDep, caller: CallerDep) -> Response:
     """In Prometheus' text format, of the caller's clients. Without the primary only what this server has counted."""
-    clients = [await in_thread(request, service.client, client_id) for client_id in caller.clients]
+    since = overview.costs_since()
 
-    def state() -> tuple[list[Line], list[Cost]]:
-        since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=metrics.COST_DAYS)
-        return (
-            service.of_clients(caller.clients, overview.read),
-            service.of_clients(caller.clients, lambda tx: overview.costs(tx, since)),
-        )
+    def state(tx: Transaction) -> list[tuple[list[Line], list[Cost]]]:
+        return [(overview.read(tx), overview.costs(tx, since))]
 
     def work() -> bytes:
+        clients = {service.client(client_id).slug for client_id in caller.clients}
         try:
-            (lines, costs), up = state(), True
+            found, up = service.of_clients(caller.clients, state), True
         except Exception as error:
             if not is_away(error):
                 raise
-            (lines, costs), up = ([], []), False
+            found, up = [], False
         return metrics.text(
             itertools.chain(
-                counted.of_requests({client.slug for client in clients}),
-                metrics.of_models(lines),
-                metrics.of_costs(costs),
+                counted.of_requests(clients),
+                metrics.of_models([line for lines, _ in found for line in lines]),
+                metrics.of_costs([cost for _, costs in found for cost in costs]),
                 [
                     metrics.gauge("foresight_primary_up", "Whether the primary answers.", up),
                     metrics.gauge(

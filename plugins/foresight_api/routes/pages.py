@@ -27,8 +27,6 @@ from include.foresight.dossier import Dossier
 from include.foresight.errors import UnknownClient
 from include.foresight.track_record import Told
 
-COST_DAYS = 30
-
 
 @dataclass(frozen=True)
 class Viewer:
@@ -99,7 +97,7 @@ async def ledger(request: Request, service: ServiceDep, viewer: ViewerDep) -> Re
     """Processor time by client and model."""
 
     def work() -> Response:
-        since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=COST_DAYS)
+        since = overview.costs_since()
         found = of_all(service, viewer, lambda tx: overview.costs(tx, since))
         return rendering.page(request, "costs.html", viewer=viewer.said, **costs.view(found, since))
 

@@ -10,7 +10,8 @@ select
     found.luck
 from ml.drift as found
 where
-    found.model = %(model)s
+    found.client_id = %(client_id)s
+    and found.model = %(model)s
     and found.run_id = (
         select runs.run_id
         from ml.nightly_runs as runs
