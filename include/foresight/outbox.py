@@ -66,7 +66,7 @@ class Transport(Protocol):
 
 def send(databases: Databases, alerts: Iterable[Alert], transport: Transport) -> set[Key]:
     """Record these alerts and deliver whatever is due; the keys of what was delivered just now. Never raises."""
-    alerts = list(alerts)
+    alerts = [_storable(alert) for alert in alerts]
     try:
         with databases.primary() as session:
             with session.as_fleet() as fleet:
@@ -91,9 +91,16 @@ def record(
     found_at: datetime.datetime | None = None,
 ) -> bool:
     """Put an alert into the outbox; False if its cause is recorded already."""
-    texts = {name: value.replace("\0", "") if value else value for name, value in asdict(alert).items()}
-    values = texts | {"channels": list(channels), "found_at": found_at, "stale_after": STALE_AFTER}
+    values = asdict(alert) | {"channels": list(channels), "found_at": found_at, "stale_after": STALE_AFTER}
     return fleet.one("outbox/record", values) is not None
+
+
+def _storable(alert: Alert) -> Alert:
+    """Without what neither the server nor a file holds, which a trace may have: such a text must keep no other back."""
+    texts = {
+        name: text and text.replace("\0", "").encode(errors="replace").decode() for name, text in asdict(alert).items()
+    }
+    return Alert(**texts)
 
 
 def webhooks(databases: Databases) -> list[str]:
@@ -219,7 +226,7 @@ def _send_from_files(alerts: Sequence[Alert], error: Exception, transport: Trans
     """Keep the alerts until the primary is back, and send one message an hour about the primary itself."""
     one_pass = Pass(transport)
     now = datetime.datetime.now(datetime.UTC)
-    away = primary_away(error, alerts[0].subject, now) if alerts else None
+    away = _storable(primary_away(error, alerts[0].subject, now)) if alerts else None
     try:
         for alert in alerts:
             _keep(Waiting(alert, now.timestamp(), None))

@@ -649,19 +649,21 @@ class Outside:
         variable = f"AIRFLOW_CONN_{conn_id.upper()}"
         if variable in os.environ and conn_id not in self._copied:
             return
+        away = False
         for backend in ensure_secrets_loaded():
             if isinstance(backend, EnvironmentVariablesBackend):
                 continue
             try:
                 known = backend.get_connection(conn_id)
             except Exception as error:
-                log.debug("connection '%s' is as before: %s", conn_id, error)
-                return
+                log.debug("whether '%s' is still a connection cannot be read: %s", conn_id, error)
+                away = True
+                continue
             if known:
                 os.environ[variable] = known.as_json()
                 self._copied.add(conn_id)
                 return
-        if conn_id in self._copied:
+        if conn_id in self._copied and not away:
             del os.environ[variable]
             self._copied.remove(conn_id)
 

@@ -247,8 +247,11 @@ def test_what_waited_for_the_primary_is_sent_when_it_is_back(primary, client_ids
 
 
 def test_a_text_that_the_server_cannot_hold_keeps_no_other_back(primary, alert):
-    odd = Alert(None, "odd\0", "odd\0", "\0")
+    odd = Alert(None, "odd\0", "odd \udce9", "\0")
     assert send(primary, Channels(), odd, alert) == {(None, "odd"), alert.key}
+    away = Databases(lambda conn_id: psycopg.connect("host=127.0.0.1 port=1"))
+    assert outbox.send(away, [Alert(None, "odd in a file", "\udce9", "\0")], Channels())
+    assert (None, "odd in a file") in send(primary, Channels())
 
 
 def test_a_client_sees_neither_deliveries_nor_tasks(primary, client_ids):
