@@ -35,7 +35,7 @@ import psycopg
 from rich.table import Table
 
 from benchmarks.gate import installation
-from include.foresight import alerts, clients, health, monitoring, retraining, watchdog
+from include.foresight import alerts, clients, health, monitoring, outbox, retraining, watchdog
 from include.foresight.alerts import Alert
 from include.foresight.clients import Client
 from include.foresight.database import Databases
@@ -338,7 +338,7 @@ def troubles(installed: Installation, plan: Plan, seed: int, say: Callable[[str]
         rounds = 2 + 3 + 1
         guard = threading.Thread(
             target=watchdog.guard,
-            args=(installed.databases, url, lambda alert: _tell(installed, alert, heard)),
+            args=(lambda: watchdog.look(installed.databases, url), lambda found: _send(installed, found, heard)),
             kwargs={"every": plan.every, "rounds": rounds},
         )
         guard.start()
@@ -353,15 +353,14 @@ def troubles(installed: Installation, plan: Plan, seed: int, say: Callable[[str]
         # The DAG `health` looks as well.
         for _ in range(2):
             for look in (health.missed_runs, health.model_troubles):
-                for alert in look(installed.databases):
-                    _tell(installed, alert, heard)
+                _send(installed, look(installed.databases), heard)
             time.sleep(plan.every)
         guard.join()
     return planted, heard
 
 
-def _tell(installed: Installation, alert: Alert, heard: Heard) -> bool:
-    return alerts.send(installed.databases, alert, heard)
+def _send(installed: Installation, found: Sequence[Alert], heard: Heard) -> set[outbox.Key]:
+    return outbox.send(installed.databases, found, heard)
 
 
 def _troubles(installed: Installation, plan: Plan, heard: Heard, state: dict[str, Any]) -> list[Trouble]:
@@ -427,7 +426,7 @@ def _unhealthy(installed: Installation, one: Bench, run: Run) -> None:
 def _failed(installed: Installation, slug: str, heard: Heard) -> None:
     """The DAG's callback and the scheduler's listener, at once."""
     alert = alerts.nightly_failed(slug, "a night", "killed", failed_tasks=["train"], attempt=1)
-    both = [threading.Thread(target=_tell, args=(installed, alert, heard)) for _ in range(2)]
+    both = [threading.Thread(target=_send, args=(installed, [alert], heard)) for _ in range(2)]
     for one in both:
         one.start()
     for one in both:

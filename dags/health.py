@@ -10,15 +10,15 @@ Every 15 minutes, four independent looks; a task fails naming what it found:
 | models | models that the last night found unhealthy; data that kept a model from being trained |
 | replication | slots that are lost, unread or far behind; replicas that do not show a heartbeat within a minute |
 
-Each finding is told once a day, a client's own to the client's recipients. A task turns green by itself once the
-cause is gone; clearing repeats the look.
+Each finding is sent once a day, a client's own to the client's recipients; a task that fails of anything else gives an
+alert of its own. Alerts that no channel has taken yet are sent too. A task turns green by itself once the cause is
+gone; clearing repeats the check.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, CronTriggerTimetable
 
 from include.foresight import runtime
@@ -36,7 +36,5 @@ with DAG(
     default_args=runtime.TASK_DEFAULTS | {"retries": 1, "execution_timeout": timedelta(minutes=5)},
     on_failure_callback=runtime.FailureNotifier(),
 ):
-    PythonOperator(task_id="registry", python_callable=runtime.check_registry)
-    PythonOperator(task_id="runs", python_callable=runtime.check_runs)
-    PythonOperator(task_id="replication", python_callable=runtime.check_replication)
-    PythonOperator(task_id="models", python_callable=runtime.check_models)
+    for check in runtime.CHECKS:
+        runtime.FleetOperator(task_id=check, python_callable=getattr(runtime, f"check_{check}"))

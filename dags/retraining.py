@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
 
@@ -44,5 +43,5 @@ with DAG(
     default_args=runtime.TASK_DEFAULTS | {"execution_timeout": timedelta(minutes=5)},
     on_failure_callback=runtime.FailureNotifier(),
 ):
-    choose = PythonOperator(task_id="choose", python_callable=runtime.choose_retrainings)
+    choose = runtime.FleetOperator(task_id="choose", python_callable=runtime.choose_retrainings)
     TriggerDagRunOperator.partial(task_id="start", skip_when_already_exists=True).expand_kwargs(choose.output)

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG
 
 from include.foresight import runtime
@@ -43,4 +42,4 @@ with DAG(
     default_args=runtime.TASK_DEFAULTS | {"retries": 0},
     on_failure_callback=runtime.FailureNotifier(),
 ):
-    PythonOperator(task_id="rollback", python_callable=runtime.roll_back, execution_timeout=timedelta(minutes=5))
+    runtime.FleetOperator(task_id="rollback", python_callable=runtime.roll_back, execution_timeout=timedelta(minutes=5))

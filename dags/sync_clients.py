@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, CronTriggerTimetable
 
 from include.foresight import runtime
@@ -33,6 +32,6 @@ with DAG(
     default_args=runtime.TASK_DEFAULTS | {"retries": 0},
     on_failure_callback=runtime.FailureNotifier(),
 ):
-    PythonOperator(
+    runtime.FleetOperator(
         task_id="sync", python_callable=runtime.sync_clients, execution_timeout=timedelta(minutes=2), do_xcom_push=False
     )

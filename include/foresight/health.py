@@ -6,6 +6,8 @@ Each function returns what it found as alerts; one per day and trouble reaches s
 from __future__ import annotations
 
 import datetime
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
@@ -20,6 +22,8 @@ GRACE = timedelta(hours=2)
 UNFINISHED_MINUTES = 60
 BYTES_BEHIND = 256 * 1024**2
 REPLICA_PATIENCE = 60.0
+# Seconds beyond that for a replica to say how its subscription is.
+ANSWER_TIMEOUT = 5.0
 
 # The states of one DAG run's tasks, by task.
 TaskStates = Callable[[str, str], Mapping[str, str]]
@@ -55,7 +59,8 @@ def registry_troubles(snapshot: Snapshot, broken: Mapping[str, str]) -> list[Ale
 def missed_runs(
     databases: Databases, *, now: datetime.datetime | None = None, paused: Callable[[str], bool] = lambda dag_id: False
 ) -> list[Alert]:
-    """Nightlies that were due more than GRACE ago and have not begun since; a paused DAG is somebody's decision."""
+    """Nightlies that were due more than GRACE ago, under the schedule of now, and have not begun since; a paused DAG is
+    somebody's decision."""
     now = now or datetime.datetime.now(datetime.UTC)
     with databases.primary() as session, session.as_fleet() as fleet:
         rows = fleet.all("health/last_runs")
@@ -67,7 +72,7 @@ def missed_runs(
         except (ValueError, KeyError):  # a wrong schedule is registry_troubles' affair
             continue
         last = row["last_started_at"]
-        if row["provisioned_at"] >= due or (last and last >= due) or paused(names.dag_id(entry.slug)):
+        if row["scheduled_since"] >= due or (last and last >= due) or paused(names.dag_id(entry.slug)):
             continue
         since = f"the last one began {last:%Y-%m-%d %H:%M %Z}" if last else "there has never been one"
         found.append(
@@ -76,7 +81,7 @@ def missed_runs(
                 f"missed_run:{due:%Y-%m-%dT%H:%M}",
                 one_line(f"Foresight: the nightly of {row['name']} has not run"),
                 f"Client '{entry.slug}' was due at {due:%Y-%m-%d %H:%M %Z} (schedule '{entry.cron}'); {since}. "
-                f"Look whether the scheduler is up and the DAG {names.dag_id(entry.slug)} is there.",
+                f"Look whether the scheduler is up and the DAG {names.dag_id(entry.slug)} is there and not paused.",
             )
         )
     return found
@@ -157,14 +162,35 @@ def replication_troubles(
         else:
             continue
         found.append(_replication(f"slot:{row['slot']}", f"replication slot {row['slot']}", trouble))
-    for conn_id in replicas:
+    answers = _ask_replicas(databases, list(replicas), beat, patience)
+    return found + [
+        _replication(f"replica:{conn_id}", f"replica {conn_id}", trouble)
+        for conn_id, trouble in answers.items()
+        if trouble
+    ]
+
+
+def _ask_replicas(
+    databases: Databases, replicas: list[str], beat: datetime.datetime, patience: float
+) -> dict[str, str | None]:
+    """What is wrong with each, if anything. All are asked at once, under one deadline: neither one that is away nor one
+    that does not answer a connection hides the others or adds to their time."""
+    troubles: dict[str, str | None] = dict.fromkeys(replicas, f"it does not answer within {patience:.0f} s")
+
+    def ask(conn_id: str) -> None:
         try:
             trouble = _replica_trouble(databases, conn_id, beat, patience)
-        except Exception as error:  # one replica that is away must not hide the others
+        except Exception as error:
             trouble = f"it cannot be used: {error}"
-        if trouble:
-            found.append(_replication(f"replica:{conn_id}", f"replica {conn_id}", trouble))
-    return found
+        troubles[conn_id] = trouble
+
+    deadline = time.monotonic() + patience + ANSWER_TIMEOUT
+    threads = [threading.Thread(target=ask, args=(conn_id,), daemon=True) for conn_id in replicas]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return dict(troubles)
 
 
 def _replication(key: str, what: str, trouble: str) -> Alert:

@@ -10,10 +10,12 @@ import datetime
 import html
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.python import PythonOperator, ShortCircuitOperator
@@ -22,9 +24,9 @@ from airflow.sdk import DAG, Asset, AssetAlias, BaseNotifier, CronTriggerTimetab
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException, TaskDeferred
 
-from include.foresight import alerts, names, registry, settings
+from include.foresight import alerts, names, outbox, registry, settings
 from include.foresight.alerts import Alert
-from include.foresight.errors import ConfigurationError, RunNotPrepared
+from include.foresight.errors import ConfigurationError, ForesightError, RunNotPrepared
 from include.foresight.registry import Entry
 
 if TYPE_CHECKING:
@@ -79,6 +81,14 @@ WAIT_FOR_NEXT_TICK = timedelta(seconds=1)
 SMTP_CONN_ID = "foresight_smtp"
 WEBHOOK_CONN_ID = "foresight_webhook"
 WEBHOOK_TIMEOUT = 10.0
+
+# The tasks of the DAG `health`. A run of it whose tasks all left a result needs no alert of its own.
+CHECKS = ("registry", "runs", "replication", "models")
+# These run all day: one alert a day for each kind of failure. A run of another fleet DAG is somebody's request.
+ALL_DAY = (SYNC_CLIENTS, HEALTH)
+METRICS_TIMEOUT = 20.0
+# Airflow's reason for a run that took too long. Its tasks may leave a note after the first callback has asked for it.
+TIMED_OUT = "timed_out"
 
 # A date, or a moment; Airflow itself checks no format.
 MOMENT = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?$"
@@ -138,6 +148,40 @@ class FailureNotifier(BaseNotifier):
 
     def notify(self, context: Context) -> None:
         run_failed(context["dag"].dag_id, context["run_id"], str(context.get("reason") or "failed"))
+
+
+class Findings(AirflowFailException):
+    """A check failed its task because of what it found, and has sent an alert for each finding."""
+
+
+class FleetOperator(PythonOperator):
+    """A task of a fleet DAG. It notes on the primary how it ended: the DAG's callbacks learn only that a run failed."""
+
+    def execute(self, context: Context) -> Any:
+        try:
+            result = super().execute(context)
+        except Findings:
+            self._note(context, "findings")
+            raise
+        except BaseException as error:  # Airflow's timeout is no Exception
+            self._note(context, "failed", _kind(error))
+            raise
+        self._note(context, "clean")
+        return result
+
+    def _note(self, context: Context, state: str, error: str | None = None) -> None:
+        values = {"dag_id": self.dag_id, "dag_run_id": context["run_id"], "task_id": self.task_id}
+        try:
+            with databases().primary() as session, session.as_fleet() as fleet:
+                fleet.run("alerts/note_task", values | {"state": state, "error": error})
+        except Exception as failure:  # the callbacks take a task without a note for one that was killed
+            log.warning("not noted how the task ended: %s: %s", type(failure).__name__, failure)
+
+
+def _kind(error: BaseException) -> str:
+    """The class of an error, and its words if they are ours: a server's may name rows."""
+    name = type(error).__name__
+    return alerts.one_line(f"{name}: {error}") if isinstance(error, ForesightError) else name
 
 
 # --- The nightly DAGs
@@ -467,29 +511,40 @@ def check_replication() -> None:
 def check_models() -> None:
     from include.foresight import health
 
-    pass_on_metrics()
-    found(health.model_troubles(databases()))
+    try:
+        found(health.model_troubles(databases()))
+    finally:
+        pass_on_metrics()
 
 
-def pass_on_metrics() -> None:
-    """How every model is, through Airflow's own metrics: to wherever its section `metrics` sends them."""
-    from airflow.sdk.observability import stats
+def pass_on_metrics(within: float = METRICS_TIMEOUT) -> None:
+    """How every model is, through Airflow's own metrics: to wherever its section `metrics` sends them. A receiver that
+    cannot be reached is logged and no more, and waited for no longer than `within` seconds."""
 
-    from include.foresight import metrics
+    def passed_on() -> None:
+        try:
+            from airflow.sdk.observability import stats
 
-    for family in metrics.of_fleet(databases()):
-        for sample in family.samples:
-            stats.gauge(sample.name.replace("_", ".", 1), float(sample.value), tags=dict(sample.labels))
+            from include.foresight import metrics
+
+            for family in metrics.of_fleet(databases()):
+                for sample in family.samples:
+                    stats.gauge(sample.name.replace("_", ".", 1), float(sample.value), tags=dict(sample.labels))
+        except Exception as error:
+            log.warning("metrics not passed on: %s: %s", type(error).__name__, error)
+
+    thread = Thread(target=passed_on, name="foresight-metrics", daemon=True)
+    thread.start()
+    thread.join(within)
+    if thread.is_alive():
+        log.warning("metrics not passed on within %.0f s", within)
 
 
 def found(troubles: Sequence[Alert]) -> None:
-    """Tell of each, once a day, and fail; of the failure itself nobody is told on top."""
-    if not troubles:
-        return
-    for trouble in troubles:
-        tell(trouble)
-    _note_as_told(_fleet_failure(HEALTH, "", ""))
-    raise AirflowFailException("; ".join(f"{trouble.subject}: {trouble.body}" for trouble in troubles))
+    """Send what is due, these with it, each finding once a day; fail if there are any."""
+    send(*troubles)
+    if troubles:
+        raise Findings("; ".join(f"{trouble.subject}: {trouble.body}" for trouble in troubles))
 
 
 def is_paused(dag_id: str, ti: Any) -> bool:
@@ -547,6 +602,72 @@ def connection(conn_id: str) -> Connection | None:
         return None
 
 
+class Outside:
+    """What a process that is none of Airflow's needs of it: connections and paused DAGs, from Airflow's database and
+    its secrets backend. What was read last stays while these are away."""
+
+    def __init__(self) -> None:
+        self._copied: set[str] = set()
+        self._paused: frozenset[str] = frozenset()
+        self._reader = Thread()
+
+    def refresh(self, within: float = 20.0) -> None:
+        """Read anew, and go on after `within` seconds if the database does not answer. Hooks find the connections in
+        this process's environment; those that are there by somebody else's hand stay."""
+        if not self._reader.is_alive():
+            self._reader = Thread(target=self._read, daemon=True)
+            self._reader.start()
+        self._reader.join(within)
+
+    def _read(self) -> None:
+        from include.foresight.database import PRIMARY
+
+        for conn_id in (PRIMARY, SMTP_CONN_ID, WEBHOOK_CONN_ID):
+            self._copy(conn_id)
+        try:
+            for conn_id in outbox.webhooks(databases()):
+                self._copy(conn_id)
+        except Exception as error:
+            log.debug("the clients' webhooks are as before: %s", error)
+        try:
+            from airflow.models.dag import DagModel
+            from airflow.utils.session import create_session
+            from sqlalchemy import select
+
+            with create_session() as session:
+                self._paused = frozenset(session.scalars(select(DagModel.dag_id).where(DagModel.is_paused.is_(True))))
+        except Exception as error:
+            log.debug("paused DAGs are as before: %s", error)
+
+    def paused(self, dag_id: str) -> bool:
+        return dag_id in self._paused
+
+    def _copy(self, conn_id: str) -> None:
+        from airflow.configuration import ensure_secrets_loaded
+        from airflow.secrets.environment_variables import EnvironmentVariablesBackend
+
+        variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+        if variable in os.environ and conn_id not in self._copied:
+            return
+        away = False
+        for backend in ensure_secrets_loaded():
+            if isinstance(backend, EnvironmentVariablesBackend):
+                continue
+            try:
+                known = backend.get_connection(conn_id)
+            except Exception as error:
+                log.debug("whether '%s' is still a connection cannot be read: %s", conn_id, error)
+                away = True
+                continue
+            if known:
+                os.environ[variable] = known.as_json()
+                self._copied.add(conn_id)
+                return
+        if conn_id in self._copied and not away:
+            del os.environ[variable]
+            self._copied.remove(conn_id)
+
+
 # --- Alerts
 
 
@@ -563,7 +684,12 @@ class AirflowTransport:
             return False
         from airflow.providers.smtp.hooks.smtp import SmtpHook
 
-        with SmtpHook(smtp_conn_id=SMTP_CONN_ID) as hook:
+        class OneAttempt(SmtpHook):
+            """The outbox attempts again; the hook would send a message again whose confirmation was lost."""
+
+            smtp_retry_limit = 0
+
+        with OneAttempt(smtp_conn_id=SMTP_CONN_ID) as hook:
             hook.send_email_smtp(to=recipients, subject=subject, html_content=f"<pre>{html.escape(body)}</pre>")
         return True
 
@@ -574,36 +700,52 @@ class AirflowTransport:
             return False
         from airflow.providers.http.hooks.http import HttpHook
 
-        HttpHook(method="POST", http_conn_id=conn_id or WEBHOOK_CONN_ID).run(
-            data=json.dumps(payload),
-            headers={"Content-Type": "application/json"},
-            extra_options={"timeout": WEBHOOK_TIMEOUT},
-        )
+        hook = HttpHook(method="POST", http_conn_id=conn_id or WEBHOOK_CONN_ID)
+        try:
+            hook.run(
+                data=json.dumps(payload),
+                headers={"Content-Type": "application/json"},
+                extra_options={"timeout": WEBHOOK_TIMEOUT},
+            )
+        except OSError as error:  # what requests raises
+            # Its text has the address, which is a secret: whoever knows it can post there.
+            raise ConnectionError(f"{type(error).__name__} at connection '{conn_id or WEBHOOK_CONN_ID}'") from None
         return True
 
+    def channels(self) -> list[str]:
+        """The fleet's channels, by their connections."""
+        return [conn_id for conn_id in (SMTP_CONN_ID, WEBHOOK_CONN_ID) if connection(conn_id) is not None]
 
-def tell(alert: Alert) -> bool:
-    return alerts.send(databases(), alert, AirflowTransport())
+
+def send(*found: Alert) -> set[outbox.Key]:
+    """Record these alerts and deliver whatever is due; the keys of what was delivered just now."""
+    return outbox.send(databases(), found, AirflowTransport())
 
 
 def run_failed(dag_id: str, run_id: str, reason: str) -> bool:
-    """Tell of a failed run of one of our DAGs, whoever noticed it; whether somebody was told just now."""
+    """Report a failed run of one of our DAGs, whoever noticed it; whether its alert was delivered just now."""
     slug = dag_id.removeprefix(names.dag_id(""))
+    link = run_link(dag_id, run_id)
     if dag_id == names.dag_id(slug):
-        return tell(
-            alerts.nightly_failed(slug, run_id, reason, link=run_link(dag_id, run_id), **_reported(slug, run_id))
-        )
-    if dag_id in (SYNC_CLIENTS, HEALTH, ROLLBACK, RETRAINING):
-        return tell(_fleet_failure(dag_id, run_id, reason))
-    return False
+        alert = alerts.nightly_failed(slug, run_id, reason, link=link, **_reported(slug, run_id))
+    elif dag_id in (SYNC_CLIENTS, HEALTH, ROLLBACK, RETRAINING):
+        errors = _errors(dag_id, run_id) if reason != TIMED_OUT else {}
+        if errors is None:
+            return False
+        occasion = _today() if dag_id in ALL_DAY else run_id
+        alert = alerts.fleet_dag_failed(dag_id, run_id, reason, occasion, errors=errors, link=link)
+    else:
+        return False
+    return alert.key in send(alert)
 
 
 def import_failed(file: str, stacktrace: str) -> bool:
-    """Tell of a DAG file of ours that cannot be imported; other bundles' files are others' affair."""
+    """Report a DAG file of ours that cannot be imported; other bundles' files are others' affair."""
     path = Path(file)
     if not path.is_relative_to(ROOT):
         return False
-    return tell(alerts.import_failed(str(path.relative_to(ROOT)), stacktrace, _today()))
+    alert = alerts.import_failed(str(path.relative_to(ROOT)), stacktrace, _today())
+    return alert.key in send(alert)
 
 
 def run_link(dag_id: str, run_id: str) -> str:
@@ -620,7 +762,7 @@ def _reported(slug: str, run_id: str) -> dict[str, Any]:
     try:
         with databases().primary() as session, session.as_fleet() as fleet:
             row = fleet.one("alerts/failed_run", {"slug": slug, "dag_run_id": run_id})
-    except Exception as error:  # `tell` will say so
+    except Exception as error:  # `send` will say so
         log.warning("the report of %s cannot be read: %s", run_id, error)
         return {}
     return (
@@ -628,16 +770,19 @@ def _reported(slug: str, run_id: str) -> dict[str, Any]:
     )
 
 
-def _fleet_failure(dag_id: str, run_id: str, reason: str) -> Alert:
-    return alerts.fleet_dag_failed(dag_id, run_id, reason, _today(), run_link(dag_id, run_id) if run_id else None)
-
-
-def _note_as_told(alert: Alert) -> None:
+def _errors(dag_id: str, run_id: str) -> dict[str, str] | None:
+    """By task, what a failed run of a fleet DAG failed of; None if all that failed were findings, each reported."""
     try:
         with databases().primary() as session, session.as_fleet() as fleet:
-            alerts.record(fleet, alert)
-    except Exception as error:
-        log.warning("not noted as told: %s: %s", alert.subject, error)
+            rows = fleet.all("alerts/ended_tasks", {"dag_id": dag_id, "dag_run_id": run_id})
+    except Exception as error:  # `send` will say so
+        log.warning("how the tasks of %s ended cannot be read: %s", run_id, error)
+        return {}
+    errors = {row["task_id"]: row["error"] for row in rows if row["state"] == "failed"}
+    if dag_id != HEALTH:
+        return errors
+    without = set(CHECKS) - {row["task_id"] for row in rows}
+    return errors | dict.fromkeys(without, "no result (killed, or never begun)") or None
 
 
 def _today() -> datetime.date:

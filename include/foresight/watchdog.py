@@ -2,14 +2,15 @@
 
 What tells of failures inside Airflow (callbacks, the listener, the DAG `health`) is silent when the scheduler is dead,
 a worker was killed or a training hangs. This process asks Airflow's own health endpoint how its components are, and the
-primary which nights never began or do not end, and tells through the same alerts: once a day for each trouble.
+primary which nights never began or do not end, and sends the same alerts, once a day for each trouble, and whatever
+waits in the outbox. It knows channels and paused DAGs from Airflow's database, as it last could be read.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Sized
 
 import httpx
 
@@ -26,15 +27,20 @@ HUNG_MINUTES = 180
 ASK_SECONDS = 10.0
 
 
-def look(databases: Databases, url: str) -> list[Alert]:
-    """Every trouble there is. `url`: where Airflow's API server answers."""
+def look(databases: Databases, url: str, paused: Callable[[str], bool] = lambda dag_id: False) -> list[Alert]:
+    """Every trouble there is. `url`: where Airflow's API server answers. `paused`: whether a DAG is, by its id."""
     found = components(url)
-    for what in (health.missed_runs, hung_runs, health.model_troubles):
+    checks: dict[str, Callable[[], list[Alert]]] = {
+        "missed_runs": lambda: health.missed_runs(databases, paused=paused),
+        "hung_runs": lambda: hung_runs(databases),
+        "model_troubles": lambda: health.model_troubles(databases),
+    }
+    for name, check in checks.items():
         try:
-            found += what(databases)
+            found += check()
         except Exception as error:
             # Of a primary that is away the first message that cannot be recorded tells.
-            found.append(unseen(what.__name__, error))
+            found.append(unseen(name, error))
     return found
 
 
@@ -93,30 +99,29 @@ def _component(name: str, what: str) -> Alert:
 
 
 def guard(
-    databases: Databases,
-    url: str,
-    tell: Callable[[Alert], bool],
+    find: Callable[[], Sequence[Alert]],
+    send: Callable[[Sequence[Alert]], Sized],
     *,
     every: float = 60.0,
     rounds: int | None = None,
     patience: int = 2,
 ) -> int:
-    """Look again and again, and tell of what was there `patience` times in a row: a restart is no trouble. How many
-    messages were sent."""
+    """Look again and again, and report what was there `patience` times in a row: a restart is no trouble. Each round
+    also sends what waits in the outbox. Returns how many messages were sent."""
     seen: dict[tuple[str | None, str], int] = {}
     sent = done = 0
     while rounds is None or done < rounds:
         if done:
             time.sleep(every)
-        troubles = {(one.slug, one.cause): one for one in look(databases, url)}
+        troubles = {alert.key: alert for alert in find()}
         seen = {key: seen.get(key, 0) + 1 for key in troubles}
-        sent += sum(tell(one) for key, one in troubles.items() if seen[key] >= patience)
+        sent += len(send([alert for key, alert in troubles.items() if seen[key] >= patience]))
         done += 1
     return sent
 
 
 def main() -> None:
-    """With the environment of an Airflow (its connections and its address)."""
+    """With the environment of an Airflow (its address and its database) or the connections themselves."""
     import argparse
     import os
 
@@ -128,8 +133,22 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     url = os.environ.get("AIRFLOW__API__BASE_URL", "http://127.0.0.1:8080")
+    outside = runtime.Outside()
+
+    def find() -> list[Alert]:
+        outside.refresh()
+        return look(runtime.databases(), url, outside.paused)
+
+    outside.refresh()
+    if not runtime.AirflowTransport().channels():
+        log.warning(
+            "NO CHANNEL: this process finds neither a connection %s nor %s, in its environment or in Airflow. What it "
+            "sees is recorded, and sent by whoever has a channel.",
+            runtime.SMTP_CONN_ID,
+            runtime.WEBHOOK_CONN_ID,
+        )
     rounds, patience = (1, 1) if options.once else (None, 2)
-    guard(runtime.databases(), url, runtime.tell, every=options.every, rounds=rounds, patience=patience)
+    guard(find, lambda alerts: runtime.send(*alerts), every=options.every, rounds=rounds, patience=patience)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """What happened to runs and DAG files, heard in the scheduler and the DAG processor.
 
-The DAG's own failure callback tells of the same failures: each channel has gaps that the other has not, and the
-record in ml.alerts lets only one of them speak. Every component of Airflow imports this module, so everything heavy
-waits until there is something to tell.
+The DAG's own failure callback reports the same failures: each has gaps that the other has not, and the outbox sends one
+message. Every component of Airflow imports this module, so everything heavy waits until there is something to report.
 """
 
 from __future__ import annotations
@@ -25,32 +24,32 @@ def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
     # Read here: the row belongs to the scheduler's session, which the thread must not touch.
     dag_id, run_id = dag_run.dag_id, dag_run.run_id
 
-    def tell() -> None:
+    def report() -> None:
         from include.foresight import runtime
 
         runtime.run_failed(dag_id, run_id, msg)
 
-    in_background(tell)
+    in_background(report)
 
 
 @hookimpl
 def on_new_dag_import_error(filename: str, stacktrace: str) -> None:
-    def tell() -> None:
+    def report() -> None:
         from include.foresight import runtime
 
         runtime.import_failed(filename, stacktrace)
 
-    in_background(tell)
+    in_background(report)
 
 
-def in_background(tell: Callable[[], None]) -> threading.Thread:
+def in_background(report: Callable[[], None]) -> threading.Thread:
     """A mail server that does not answer must not hold up the scheduler."""
 
     def guarded() -> None:
         try:
-            tell()
+            report()
         except Exception:
-            log.exception("an alert could not be told")
+            log.exception("a failure could not be reported")
 
     thread = threading.Thread(target=guarded, name="foresight-alert", daemon=True)
     thread.start()

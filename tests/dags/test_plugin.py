@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+
+import pytest
 
 LOADED = """
 import sys
@@ -21,12 +24,84 @@ def test_one_plugin_is_found_and_nothing_heavy_comes_with_it(in_a_new_process):
     assert in_a_new_process(LOADED) == "['foresight'] ['foresight_api.listener'] {} []"
 
 
-def test_an_alert_that_cannot_be_told_hurts_nobody(caplog):
+def test_a_failure_that_cannot_be_reported_hurts_nobody(caplog):
     from foresight_api import listener
 
-    def tell():
+    def report():
         raise RuntimeError("no runtime here")
 
-    listener.in_background(tell).join()
+    listener.in_background(report).join()
     assert "no runtime here" in caplog.text
     assert "foresight-alert" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.fixture
+def reported(monkeypatch) -> list[tuple]:
+    """What the listener handed on, and in which thread."""
+    from include.foresight import runtime
+
+    calls: list[tuple] = []
+    for name in ("run_failed", "import_failed"):
+        monkeypatch.setattr(
+            runtime, name, lambda *what, name=name: calls.append((name, *what, threading.current_thread().name))
+        )
+    return calls
+
+
+def joined() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "foresight-alert":
+            thread.join()
+
+
+def test_the_listener_hands_on_what_it_hears_in_a_thread_of_its_own(reported, monkeypatch):
+    """The hooks are Airflow's by name; their caller, the scheduler, does not wait."""
+    from types import SimpleNamespace
+
+    from foresight_api import listener
+
+    hold, real = threading.Event(), listener.in_background
+
+    monkeypatch.setattr(listener, "in_background", lambda report: real(lambda: (hold.wait(10), report())))
+    listener.on_dag_run_failed(SimpleNamespace(dag_id="nightly__acme", run_id="r"), "task_failure")
+    listener.on_new_dag_import_error("dags/x.py", "Traceback")
+    assert reported == [], "the hooks have returned already"
+    hold.set()
+    joined()
+    assert sorted(reported) == [
+        ("import_failed", "dags/x.py", "Traceback", "foresight-alert"),
+        ("run_failed", "nightly__acme", "r", "task_failure", "foresight-alert"),
+    ]
+
+
+def test_the_prediction_api_is_made_at_the_first_request_and_once(monkeypatch):
+    from foresight_plugin import ForesightPlugin
+
+    from foresight_api import mounted
+
+    made, answered = [], []
+
+    def create():
+        async def app(scope, receive, send):
+            answered.append(scope)
+
+        made.append(app)
+        return app
+
+    monkeypatch.setattr(mounted, "create", create)
+    api = type(ForesightPlugin.fastapi_apps[0]["app"])()
+    assert made == []
+
+    async def requests():
+        await asyncio.gather(*(api({"number": number}, None, None) for number in range(3)))
+
+    asyncio.run(requests())
+    assert len(made) == 1 and sorted(scope["number"] for scope in answered) == [0, 1, 2]
+
+
+def test_the_pages_stand_in_the_navigation_below_airflows_own_path():
+    from foresight_plugin import ForesightPlugin
+
+    [view] = ForesightPlugin.external_views
+    [api] = ForesightPlugin.fastapi_apps
+    assert not view["href"].startswith("/") and f"/{view['href']}".startswith(f"{api['url_prefix']}/")

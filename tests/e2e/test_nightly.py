@@ -253,11 +253,8 @@ def test_a_broken_entry_hurts_no_other_and_is_seen(system, first_night):
     assert system.api.get("/importErrors")["import_errors"] == []
     well = dict.fromkeys(("runs", "replication", "models"), "success")
     assert system.fleet_run("health") == {"registry": "failed"} | well
-    # Of the failed DAG itself it is only noted that nobody need be told.
-    assert [cause.rpartition(":")[0] for cause in system.alerts(None)] == [
-        f"broken_entry:{BROKEN}",
-        "dag_failed:health",
-    ]
+    # The failed DAG itself is no alert on top.
+    assert [cause.rpartition(":")[0] for cause in system.alerts(None)] == [f"broken_entry:{BROKEN}"]
     [message] = system.receiver.of(None, "")
     assert message["cause"].startswith(f"broken_entry:{BROKEN}:") and "61 25" in message["body"]
     system.set_active(BROKEN, False)

@@ -1,10 +1,10 @@
--- When the last nightly of every provisioned client began.
+-- When the last nightly of every provisioned client began, and since when its schedule applies.
 select
     clients.slug,
     clients.name,
     clients.schedule,
     clients.time_zone,
-    clients.provisioned_at,
+    greatest(clients.provisioned_at, clients.scheduled_since) as scheduled_since,
     runs.started_at as last_started_at
 from ml.clients
 left join lateral (

@@ -1,4 +1,5 @@
--- Runs that have been under way for longer than %(minutes)s minutes, the last one of each client.
+-- Runs that have been under way for longer than %(minutes)s minutes, the last one of each client. One that was cut off when
+-- the client was deactivated is closed by its next run.
 select clients.slug, clients.name, clients.replica_conn_id, runs.dag_run_id, runs.started_at
 from ml.clients
 join lateral (
@@ -11,5 +12,6 @@ join lateral (
 where
     clients.active
     and runs.state in ('running', 'prepared')
+    and runs.started_at >= coalesce(clients.scheduled_since, '-infinity')
     and runs.started_at < clock_timestamp() - make_interval(mins => %(minutes)s)
 order by clients.slug

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import socket
+import threading
 from datetime import timedelta
 
 import psycopg
 import pytest
 
 from include.foresight import health, registry
+from include.foresight.alerts import Alert
+from include.foresight.database import PRIMARY, Databases
 from include.foresight.registry import Snapshot, SnapshotError
 
 NOW = datetime.datetime(2026, 3, 10, 12, 0, tzinfo=datetime.UTC)
@@ -68,6 +72,39 @@ def test_a_client_that_is_new_or_a_dag_that_is_paused_misses_nothing(installed, 
     assert missed(installed) == []
 
 
+@pytest.mark.parametrize("change", ["active = true", "schedule = '0 4 * * *'", "time_zone = 'Asia/Tokyo'"])
+def test_a_client_that_is_activated_again_or_given_another_schedule_has_missed_nothing_before(
+    installed, client, change
+):
+    """In the morning, when the night that it would have had is long over; the next one counts."""
+    now = datetime.datetime.now(datetime.UTC)
+    with psycopg.connect(installed.primary) as connection:
+        if change.startswith("active"):
+            connection.execute("update ml.clients set active = false")
+        connection.execute(f"update ml.clients set {change}, name = name where slug = %s", [client])
+        [[since]] = connection.execute("select scheduled_since from ml.clients where slug = %s", [client]).fetchall()
+        # What changes nothing of the schedule is no new beginning.
+        connection.execute("update ml.clients set active = active, alert_emails = '{a@example.com}'")
+        [[later]] = connection.execute("select scheduled_since from ml.clients where slug = %s", [client]).fetchall()
+    assert abs(since - now) < timedelta(minutes=1) and later == since
+    assert missed(installed, now) == []
+    [alert] = missed(installed, now + timedelta(days=2))
+    assert alert.slug == client
+
+
+def test_a_run_that_was_cut_off_by_deactivation_is_no_run_under_way(installed, client):
+    began(installed, client, datetime.datetime.now(datetime.UTC) - timedelta(hours=2), "prepared")
+
+    def found():
+        return health.waiting_runs(installed.databases, lambda *_: {"train": "scheduled"})
+
+    assert [alert.slug for alert in found()] == [client]
+    with psycopg.connect(installed.primary) as connection:
+        connection.execute("update ml.clients set active = false")
+        connection.execute("update ml.clients set active = true where slug = %s", [client])
+    assert found() == []
+
+
 def test_one_wrong_schedule_hides_no_other_clients_run(installed, client, client_ids):
     installed.add_client(next(client_ids), schedule="61 25 * * *", provisioned_at=NOW - timedelta(days=30))
     installed.add_client(next(client_ids), time_zone="Mars/Olympus", provisioned_at=NOW - timedelta(days=30))
@@ -112,6 +149,38 @@ def test_a_subscription_that_is_disabled_is_found_on_both_sides(installed):
     assert any(key.startswith("slot:foresight") and "nobody reads it" in text for key, text in texts.items()), texts
     assert "subscription disabled" in texts["replica:foresight_replica"]
     assert "nowhere" in texts["replica:nowhere"]
+
+
+def of_replicas(found: list[Alert]) -> list[str]:
+    """Without those of slots."""
+    return [alert.body for alert in found if alert.cause.startswith("replica:")]
+
+
+def test_replicas_are_asked_together(installed):
+    """Each connects only once all three do: asked in turn, the first would wait for the others in vain."""
+    together = threading.Barrier(3, timeout=10)
+
+    def connect(conn_id: str):
+        if conn_id != PRIMARY:
+            together.wait()
+            raise psycopg.OperationalError(f"{conn_id} is down")
+        return psycopg.connect(installed.app(PRIMARY))
+
+    found = of_replicas(health.replication_troubles(Databases(connect), ["a", "b", "c"]))
+    assert found == [f"replica {one}: it cannot be used: {one} is down." for one in "abc"]
+
+
+def test_a_replica_that_takes_a_connection_and_says_nothing_hides_no_other(installed, monkeypatch):
+    installed.catch_up()
+    monkeypatch.setattr(health, "ANSWER_TIMEOUT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        mute = f"host=127.0.0.1 port={silent.getsockname()[1]}"
+
+        def connect(conn_id: str):
+            return psycopg.connect(mute if conn_id == "mute" else installed.app(conn_id))
+
+        found = health.replication_troubles(Databases(connect), ["mute", "foresight_replica"], patience=5)
+    assert of_replicas(found) == ["replica mute: it does not answer within 5 s."]
 
 
 def test_the_registrys_troubles_are_named_one_by_one():

@@ -2,58 +2,11 @@ from __future__ import annotations
 
 import datetime
 
-import pytest
-
 from include.foresight import alerts
-from include.foresight.alerts import Alert, Recipients, Undelivered
+from include.foresight.alerts import Alert
 
 ALERT = Alert("acme", "cause", "subject", "body")
 NOW = datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC)
-
-
-class Channels:
-    """A transport whose channels take the message, are not set up (False) or fail."""
-
-    def __init__(self, email, webhook):
-        self.does = {"email": email, "webhook": webhook}
-        self.sent = []
-
-    def _send(self, channel, *what):
-        if isinstance(self.does[channel], Exception):
-            raise self.does[channel]
-        if self.does[channel]:
-            self.sent.append((channel, *what))
-        return self.does[channel]
-
-    def email(self, to, subject, body):
-        return self._send("email", to, subject)
-
-    def webhook(self, conn_id, payload):
-        return self._send("webhook", conn_id, payload["subject"])
-
-
-def test_every_channel_that_is_set_up_gets_the_message():
-    channels = Channels(True, True)
-    alerts.deliver(ALERT, Recipients(("a@example.com",), "hook"), channels)
-    assert channels.sent == [("email", ("a@example.com",), "subject"), ("webhook", "hook", "subject")]
-
-
-def test_one_channel_that_fails_does_not_take_the_others_message(caplog):
-    channels = Channels(OSError("refused"), True)
-    alerts.deliver(ALERT, Recipients(), channels)
-    assert [channel for channel, *_ in channels.sent] == ["webhook"]
-    assert "refused" in caplog.text
-
-
-@pytest.mark.parametrize("others", [OSError("also"), False])
-def test_a_message_that_nobody_took_is_an_error(others):
-    with pytest.raises(Undelivered, match="e-mail"):
-        alerts.deliver(ALERT, Recipients(), Channels(OSError("refused"), others))
-
-
-def test_without_any_channel_the_log_has_it(caplog):
-    alerts.deliver(ALERT, Recipients(), Channels(False, False))
-    assert "ALERT" in caplog.text and "subject" in caplog.text and "body" in caplog.text
 
 
 def test_a_failed_nightly_names_client_tasks_and_place():
@@ -79,12 +32,29 @@ def test_a_name_cannot_add_a_header_line():
     assert "\n" not in alert.subject and "\r" not in alert.subject
 
 
-def test_the_fleets_own_dags_are_told_of_once_a_day():
-    first = alerts.fleet_dag_failed("health", "a", "task_failure", NOW.date())
-    again = alerts.fleet_dag_failed("health", "b", "timed_out", NOW.date())
-    tomorrow = alerts.fleet_dag_failed("health", "c", "x", NOW.date() + datetime.timedelta(days=1))
-    assert first.cause == again.cause != tomorrow.cause
-    assert first.slug is None
+def test_the_fleets_own_dags_give_one_alert_a_day_for_each_kind_of_failure():
+    def cause(run, errors, days=0):
+        day = NOW.date() + datetime.timedelta(days=days)
+        return alerts.fleet_dag_failed("health", run, "task_failure", day, errors=errors).cause
+
+    first = cause("a", {"models": "UnknownClient: x"})
+    assert cause("b", {"models": "UnknownClient: y"}) == first
+    others = [
+        cause("b", {"models": "KeyError"}),
+        cause("b", {"runs": "UnknownClient: x"}),
+        cause("b", {}),
+        cause("b", {"models": "UnknownClient: x"}, days=1),
+    ]
+    assert len({first, *others}) == 5
+
+
+def test_a_failure_of_a_fleet_dag_says_which_task_failed_of_what():
+    alert = alerts.fleet_dag_failed(
+        "rollback", "r", "task_failure", "r", errors={"rollback": "UnknownClient: there is no 'x'"}, link="http://x/y"
+    )
+    assert alert.slug is None
+    assert "rollback: UnknownClient: there is no 'x'" in alert.body and "http://x/y" in alert.body
+    assert "today" not in alert.body, "the next rollback is another request"
 
 
 def test_an_import_error_shows_its_end_and_is_another_cause_when_it_changes():
