@@ -49,6 +49,9 @@ def command(host: str, port: int, workers: int) -> list[str]:
 
 
 def run(instance: Instance | None, host: str, port: int, workers: int) -> int:
+    if instance is None:
+        for conn_id in (PRIMARY, REPLICA):
+            settings.conninfo(conn_id)  # else each request would find out what is wrong with it
     with counting(instance) as variables:
         serving = subprocess.run(command(host, port, workers), env=environment(instance) | variables, check=False)
     return serving.returncode

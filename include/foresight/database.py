@@ -133,6 +133,11 @@ class Databases:
 
     connect: Callable[[str], psycopg.Connection]
 
+    @classmethod
+    def at(cls, conninfo: Callable[[str], str]) -> Databases:
+        """A new connection for each session, by the conninfo of that name."""
+        return cls(lambda conn_id: psycopg.connect(conninfo(conn_id)))
+
     @contextlib.contextmanager
     def session(self, conn_id: str) -> Iterator[Session]:
         connection = self.connect(conn_id)

@@ -22,7 +22,7 @@ from airflow.sdk import DAG, Asset, AssetAlias, BaseNotifier, CronTriggerTimetab
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException, TaskDeferred
 
-from include.foresight import alerts, names, registry, settings
+from include.foresight import alerts, connections, names, registry, settings
 from include.foresight.alerts import Alert
 from include.foresight.errors import ConfigurationError, RunNotPrepared
 from include.foresight.registry import Entry
@@ -505,37 +505,26 @@ def is_paused(dag_id: str, ti: Any) -> bool:
 
 
 def databases() -> Databases:
+    """Of Airflow's connections, which pools and the command line read in the same way: not by Airflow's hook."""
     from include.foresight.database import Databases
 
-    return Databases(connect)
-
-
-def connect(conn_id: str) -> Any:
-    """A new psycopg connection of that Airflow connection."""
-    from airflow.providers.postgres.hooks.postgres import PostgresHook
-
-    try:
-        return PostgresHook(postgres_conn_id=conn_id).get_conn()
-    except AirflowNotFoundException as error:
-        raise ConfigurationError(f"Airflow has no connection '{conn_id}'") from error
+    return Databases.at(conninfo)
 
 
 def conninfo(conn_id: str) -> str:
-    """The address of that Airflow connection, for pools that open sessions by themselves."""
-    from psycopg.conninfo import make_conninfo
-
+    """The conninfo of that Airflow connection."""
     found = connection(conn_id)
     if found is None:
         raise ConfigurationError(f"Airflow has no connection '{conn_id}'")
-    parts = {
-        "host": found.host,
-        "port": found.port,
-        "user": found.login,
-        "password": found.password,
-        "dbname": found.schema,
-        "options": found.extra_dejson.get("options"),
-    }
-    return make_conninfo("", **{name: value for name, value in parts.items() if value})
+    return connections.conninfo(
+        conn_id,
+        host=found.host,
+        port=found.port,
+        login=found.login,
+        password=found.password,
+        schema=found.schema,
+        extra=found.extra,
+    )
 
 
 def connection(conn_id: str) -> Connection | None:
