@@ -11,7 +11,8 @@ from airflow import plugins_manager
 plugins, errors = plugins_manager._get_plugins()
 ours = [plugin.name for plugin in plugins if plugin.name == "foresight"]
 listeners = [one.__name__ for plugin in plugins if plugin.name == "foresight" for one in plugin.listeners]
-heavy = {"pandas", "psycopg", "numpy", "requests", "smtplib", "include.foresight.runtime", "listener", "app"}
+heavy = {"fastapi", "foresight_api.app", "pandas", "psycopg", "numpy", "requests", "smtplib"}
+heavy |= {"include.foresight.runtime", "listener", "app"}
 print(ours, listeners, errors, sorted(heavy & set(sys.modules)))
 """
 
