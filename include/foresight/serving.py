@@ -23,6 +23,7 @@ from uuid import UUID, uuid4
 import psycopg
 from cachetools import TTLCache
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from include.foresight import answering, champions, grades, model_specs, pgml
@@ -40,6 +41,9 @@ ANSWER_SECONDS = 10.0
 # How long to wait for a session of the pool before saying that the database is busy or away, and on the server for a
 # lock: what holds one longer (a copy that is made anew) does not hold requests.
 POOL_SECONDS = 2.0
+# A server that is cut off answers nothing at all, not even that it is late: then its sessions are given up, unless the
+# connection says otherwise.
+CUT_OFF = {"tcp_user_timeout": "10000"}
 POOL_SIZE = 4
 
 # An answer is used again while the row and what serves are the same. Not for long: histories go on and epics grow old.
@@ -79,7 +83,7 @@ class PooledDatabases(Databases):
             except PoolTimeout as error:
                 # A pool that has lent sessions reaches its server.
                 if self._in_use[conn_id] > 0:
-                    raise DatabaseBusy(f"all sessions of '{conn_id}' are in use; try again in a second") from error
+                    raise DatabaseBusy("every session to the database is in use; try again in a second") from error
                 raise
             self._count(conn_id, 1)
             opened.callback(self._count, conn_id, -1)
@@ -94,7 +98,7 @@ class PooledDatabases(Databases):
             pool = self._pools.get(conn_id)
             if pool is None:
                 pool = self._pools[conn_id] = ConnectionPool(
-                    self.connect(conn_id),
+                    make_conninfo("", **CUT_OFF | conninfo_to_dict(self.connect(conn_id))),
                     min_size=1,
                     max_size=POOL_SIZE,
                     kwargs={"autocommit": True},
@@ -211,7 +215,8 @@ class Predictor:
         self._ahead.shutdown(wait=False, cancel_futures=True)
         computing = self._computing
         if computing is not None:
-            computing.cancel_safe()
+            with contextlib.suppress(psycopg.Error):
+                computing.cancel_safe(timeout=POOL_SECONDS)
 
     def predict(self, client: Client, model: str, asked: Asked, *, explain: bool = False) -> Answers:
         """What serves the client says of these rows. Raises NoModelYet, ReplicaAway, DatabaseBusy, and

@@ -150,6 +150,7 @@ def by_pool(conninfo: Callable[[str], str]) -> psycopg.Connection:
     try:
         with pools.session(PRIMARY) as session:
             assert is_encrypted(session.connection)
+            assert session.connection.info.get_parameters()["tcp_user_timeout"] == "10000"
     finally:
         pools.close()
     return psycopg.connect(conninfo(PRIMARY))
