@@ -27,6 +27,19 @@ from launcher.errors import LauncherError
 
 VARIABLES = {APP: "FORESIGHT_APP_PASSWORD", REPLICATION: "FORESIGHT_REPLICATION_PASSWORD"}
 CONNECTIONS = ("AIRFLOW_CONN_FORESIGHT_PRIMARY", "AIRFLOW_CONN_FORESIGHT_REPLICA")
+# Who he is, and what his own machine keeps for that.
+OF_THE_ADMINISTRATOR = {
+    "user",
+    "password",
+    "passfile",
+    "service",
+    "sslcert",
+    "sslkey",
+    "sslpassword",
+    "sslcertmode",
+    "options",
+    "application_name",
+}
 
 Say = Callable[[str], None]
 
@@ -208,20 +221,25 @@ def environment(servers: Servers, passwords: Mapping[str, str]) -> dict[str, str
 
 
 def connection(dsn: str, password: str) -> str:
-    """An Airflow connection of the application's login to the server of that conninfo, as JSON."""
+    """An Airflow connection of the application's login to the server of that conninfo, as JSON. What the conninfo says
+    of the server and of the way to it goes along; what it says of the administrator does not."""
     place = conninfo_to_dict(dsn)
-    others = {name: place[name] for name in ("sslmode", "sslrootcert") if name in place}
-    options = {"options": CONNECTION_OPTIONS}
+    port = str(place.pop("port", 5432))
+    host, database = place.pop("host", ""), place.pop("dbname", "")
+    others = {name: value for name, value in place.items() if name not in OF_THE_ADMINISTRATOR}
+    if not port.isdigit():  # one for each of several hosts, and Airflow's field takes one
+        others["port"] = port
+    settings = others | {"options": CONNECTION_OPTIONS}
     return json.dumps(
         {
             "conn_type": "postgres",
-            "host": place.get("host", ""),
-            "port": int(place.get("port") or 5432),
+            "host": host,
+            "port": int(port) if port.isdigit() else None,
             "login": APP,
             "password": password,
-            "schema": place.get("dbname", ""),
+            "schema": database,
             # Twice: what goes through SQLAlchemy (get_df) does not read the first.
-            "extra": options | others | {"sqlalchemy_query": options | others, "connect_timeout": 10},
+            "extra": {"connect_timeout": 10} | settings | {"sqlalchemy_query": settings},
         }
     ).replace("'", "\\u0027")  # so that it stands between quotes in a shell's and in Docker's files
 

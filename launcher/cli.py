@@ -6,7 +6,6 @@ import getpass
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -351,7 +350,8 @@ def run_tests(
         "FORESIGHT_OS_USER": user.name,
     }
     command = [sys.executable, "-m", "pytest", *selection, *context.args]
-    raise typer.Exit(subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode)
+    # Interrupted as by Ctrl-C: the tests stop the servers that they have started.
+    raise typer.Exit(processes.run_in_front(command, 60, signal.SIGINT, cwd=CHECKOUT, env=environment))
 
 
 @app.command()
@@ -522,7 +522,6 @@ def serve_predictions(
     On the instance's databases; where AIRFLOW_CONN_FORESIGHT_PRIMARY and _REPLICA are set, on those. Ends with Ctrl-C.
     """
     given = all(os.environ.get(f"AIRFLOW_CONN_FORESIGHT_{side}") for side in ("PRIMARY", "REPLICA"))
-    console.print(f"http://{host}:{port}/api/ml/docs (a key: ./foresight key issue)", highlight=False)
     raise typer.Exit(serve.run(None if given else chosen(instance), host, port, workers))
 
 
@@ -538,7 +537,7 @@ def watch_from_outside(
     """
     command = [sys.executable, "-m", "include.foresight.watchdog", "--every", str(every), *(["--once"] if once else [])]
     one = chosen(instance)
-    raise typer.Exit(subprocess.run(command, cwd=CHECKOUT, env=airflow.environment(one), check=False).returncode)
+    raise typer.Exit(processes.run_in_front(command, 10, cwd=CHECKOUT, env=airflow.environment(one)))
 
 
 @app.command("env")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-
-import psycopg
+from collections.abc import Collection
 
 from include.foresight import settings
 from include.foresight.database import PRIMARY, Databases
@@ -15,15 +14,15 @@ from launcher.errors import LauncherError
 PLATFORM = "platform"
 
 
-def databases(instance: str | None) -> Databases:
+def databases(instance: str | None, needs: Collection[str] = ("primary", "replica")) -> Databases:
     """Of the instance; unless one is named, of Airflow's connections in the environment, where there are such."""
     if instance is None and os.environ.get(f"AIRFLOW_CONN_{PRIMARY.upper()}"):
-        return Databases(lambda conn_id: psycopg.connect(settings.conninfo(conn_id)))
+        return Databases.at(settings.conninfo)
     one = instances.load(instance or instances.latest())
     servers = clusters.of(one)
-    for cluster in (servers.primary, servers.replica):
-        if not cluster.running:
-            raise LauncherError(f"the {cluster.name} of '{one.name}' is stopped: ./foresight run starts it")
+    for name in needs:
+        if not getattr(servers, name).running:
+            raise LauncherError(f"the {name} of '{one.name}' is stopped: ./foresight run starts it")
     return platform_data.databases(
         servers.primary.conninfo(PLATFORM), servers.replica.conninfo(PLATFORM), one.secrets["app"]
     )

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from launcher import clusters, setup
-from launcher import instance as instances
-from launcher.errors import LauncherError
-from launcher.instance import Instance
+if TYPE_CHECKING:
+    from include.foresight.database import Databases
 
 app = typer.Typer(no_args_is_help=True, help="Keys of services for the prediction API.")
 console = Console()
@@ -20,24 +17,11 @@ console = Console()
 InstanceName = Annotated[str | None, typer.Option("--instance", help="Which instance.", show_default=False)]
 
 
-def databases(name: str | None):
-    """Of the instance; where AIRFLOW_CONN_FORESIGHT_PRIMARY is set and no instance is named, those that it names."""
-    from launcher.platform_data import databases
+def databases(name: str | None) -> Databases:
+    """Those of the instance, or the ones that the environment names; a key needs the primary alone."""
+    from launcher import connections
 
-    if name is None and os.environ.get("AIRFLOW_CONN_FORESIGHT_PRIMARY"):
-        import psycopg
-
-        from include.foresight import settings
-        from include.foresight.database import Databases
-
-        return Databases(lambda conn_id: psycopg.connect(settings.conninfo(conn_id)))
-    one: Instance = instances.load(name or instances.latest())
-    servers = clusters.of(one)
-    if not servers.primary.running:
-        raise LauncherError(f"the primary of '{one.name}' is stopped: ./foresight run starts it")
-    return databases(
-        servers.primary.conninfo(setup.PLATFORM), servers.replica.conninfo(setup.PLATFORM), one.secrets["app"]
-    )
+    return connections.databases(name, needs=("primary",))
 
 
 @app.command()

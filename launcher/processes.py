@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -132,6 +133,22 @@ def run_to_end(command: Sequence[str | Path], what: str, log: Path, **how) -> No
         ).returncode
     if code:
         raise LauncherError(f"{what} failed (exit code {code}). The end of {log}:\n{tail(log, 15)}")
+
+
+def run_in_front(command: Sequence[str], patience: float, how: signal.Signals = signal.SIGTERM, **others: Any) -> int:
+    """Run a program until it ends; its exit code. When this process is interrupted the program gets the signal `how`,
+    to end what it has started itself; what is left after `patience` seconds is killed.
+
+    It has a session of its own, so that a Ctrl-C reaches it once, from here.
+    """
+    program = psutil.Popen(command, start_new_session=True, **others)
+    try:
+        return program.wait()
+    finally:
+        if lives(program):
+            started = [program, *program.children(recursive=True)]
+            end(started[:1], how, patience)
+            end(started, signal.SIGKILL, 5)
 
 
 def wait_until(ready, patience: float, every: float = 0.2) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 
-from launcher import airflow
+from launcher import airflow, processes
 from launcher.instance import Instance
 from launcher.system import CHECKOUT
+
+# Requests are ended after ten seconds; then what is logged has some to be sent.
+ENDING_SECONDS = 20.0
 
 
 def environment(instance: Instance | None) -> dict[str, str]:
@@ -30,28 +32,21 @@ def environment(instance: Instance | None) -> dict[str, str]:
 
 
 def command(host: str, port: int, workers: int) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "foresight_api.alone:create",
-        "--factory",
-        "--host",
-        host,
-        "--port",
-        str(port),
-        "--workers",
-        str(workers),
-        "--no-server-header",
-        "--log-level",
-        "warning",
-    ]
+    """It says where it serves once the port is its own."""
+    return [sys.executable, "-m", "launcher.api_server", host, str(port), str(workers)]
 
 
 def run(instance: Instance | None, host: str, port: int, workers: int) -> int:
+    from include.foresight import settings
+    from include.foresight.database import PRIMARY, REPLICA
+
+    if instance is None:
+        for conn_id in (PRIMARY, REPLICA):
+            settings.conninfo(conn_id)  # else each request would find out what is wrong with it
     with counting(instance) as variables:
-        serving = subprocess.run(command(host, port, workers), env=environment(instance) | variables, check=False)
-    return serving.returncode
+        return processes.run_in_front(
+            command(host, port, workers), ENDING_SECONDS, env=environment(instance) | variables
+        )
 
 
 @contextlib.contextmanager

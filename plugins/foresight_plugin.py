@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
 from foresight_api import listener
 
+log = logging.getLogger(__name__)
 
-class PredictionApi:
-    """The prediction API, made when it is first asked: all of Airflow loads plugins, its API server alone answers."""
 
-    app: Any = None
+@cache
+def prediction_api() -> list[dict[str, Any]]:
+    """The prediction API, as a FastAPI app: of what is mounted Airflow starts and ends nothing else."""
+    try:
+        from foresight_api import mounted
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if self.app is None:
-            from foresight_api import mounted
+        return [{"app": mounted.create(), "url_prefix": "/api/ml", "name": "Foresight predictions"}]
+    except Exception:  # Airflow's own pages must come up without it
+        log.exception("the prediction API cannot be mounted")
+        return []
 
-            self.app = mounted.create()
-        await self.app(scope, receive, send)
+
+class MadeWhenRead:
+    """All of Airflow loads plugins; its API server alone reads which apps there are."""
+
+    def __get__(self, plugin: Any, kind: type) -> list[dict[str, Any]]:
+        return prediction_api()
 
 
 class ForesightPlugin(AirflowPlugin):
     name = "foresight"
     listeners = [listener]
-    fastapi_apps = [{"app": PredictionApi(), "url_prefix": "/api/ml", "name": "Foresight predictions"}]
+    fastapi_apps = MadeWhenRead()
     # The pages in a frame of the UI. Without a slash in front: Airflow may stand below a path.
     external_views = [
         {

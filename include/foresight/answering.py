@@ -31,7 +31,8 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Answered:
-    """`rung`: what answered. `remark`: why it was not the champion's model. `excluded`: rows that cannot be scored."""
+    """`rung`: what answered. `remark`: why the baseline did in place of the champion's model. `excluded`: rows that
+    cannot be scored."""
 
     rung: str
     feature_names: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Keys of services: made here, shown once, kept as a digest. A key acts for one client, or for a named list of clients.
 
-The digests are published to the replicas, so that checking a key needs no primary. A key has 256 random bits: a plain
-digest is enough, a slow one would protect nothing and cost every request.
+The digests are published to the replicas, so that keys can be checked while the primary is away. A key has 256 random
+bits: a plain digest is enough, a slow one would protect nothing and cost every request.
 """
 
 from __future__ import annotations
@@ -38,35 +38,39 @@ def issue(
     primary: Session, name: str, client_ids: Sequence[int], *, days: int | None = None, any_of: bool = False
 ) -> str:
     """Make a key and return it: the only time that anybody sees it. `any_of`: a request may name one of the clients."""
+    with primary.as_fleet() as fleet:
+        return _issue(fleet, name, client_ids, days, any_of)
+
+
+def rotate(primary: Session, key_id: str, *, grace_days: int = 7) -> str:
+    """A new key with the old one's rights; the old one goes on for some days. Both or neither."""
+    with primary.as_fleet() as fleet:
+        old = fleet.one("api_keys/by_id", {"key_id": key_id})
+        if old is None or old["revoked_at"] is not None:
+            raise ConfigurationError(f"there is no key '{key_id}' to rotate, or it is revoked")
+        fleet.run("api_keys/expire", {"key_id": key_id, "days": grace_days})
+        return _issue(fleet, old["name"], old["clients"], None, old["any_of"])
+
+
+def _issue(fleet: Transaction, name: str, client_ids: Sequence[int], days: int | None, any_of: bool) -> str:
     if not client_ids:
         raise ConfigurationError(f"key '{name}' must be for a client at least")
     if len(client_ids) > 1 and not any_of:
         raise ConfigurationError(f"key '{name}' is for {len(client_ids)} clients: that needs the explicit grant")
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days) if days else None
-    with primary.as_fleet() as fleet:
-        fleet.run(
-            "api_keys/issue",
-            {
-                "key_id": key_id,
-                "name": name,
-                "digest": digest(secret),
-                "clients": list(client_ids),
-                "any_of": any_of,
-                "expires_at": expires,
-            },
-        )
+    fleet.run(
+        "api_keys/issue",
+        {
+            "key_id": key_id,
+            "name": name,
+            "digest": digest(secret),
+            "clients": list(client_ids),
+            "any_of": any_of,
+            "expires_at": expires,
+        },
+    )
     return f"{PREFIX}_{key_id}_{secret}"
-
-
-def rotate(primary: Session, key_id: str, *, grace_days: int = 7) -> str:
-    """A new key with the old one's rights; the old one goes on for some days."""
-    with primary.as_fleet() as fleet:
-        old = fleet.one("api_keys/by_id", {"key_id": key_id})
-        if old is None or old["revoked_at"] is not None:
-            raise ConfigurationError(f"there is no key '{key_id}' to rotate, or it is revoked")
-        fleet.run("api_keys/expire", {"key_id": key_id, "days": grace_days})
-    return issue(primary, old["name"], old["clients"], any_of=old["any_of"])
 
 
 def revoke(primary: Session, key_id: str) -> None:

@@ -83,6 +83,16 @@ def is_away(error: Exception) -> bool:
     return error.sqlstate is None or (error.sqlstate[:2] in ("08", "53", "57") and error.sqlstate != "57014")
 
 
+def is_late(error: Exception) -> bool:
+    """Whether a statement was ended because it, or the lock that it waited for, took too long: waiting helps."""
+    return isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable)
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Whether the database gave no answer, rather than a refusal."""
+    return is_away(error) or is_late(error)
+
+
 def message(error: Exception) -> str:
     """What went wrong, without the context that a server adds."""
     said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
@@ -119,8 +129,8 @@ class Session:
         path = (names.client_schema(client_id), "ml", "public")
         return self.transaction(names.client_role(client_id), search_path=path, timeout=timeout)
 
-    def as_fleet(self) -> Opened:
-        return self.transaction(names.FLEET)
+    def as_fleet(self, timeout: float | None = None) -> Opened:
+        return self.transaction(names.FLEET, timeout=timeout)
 
     def _set(self, name: str, *values: str) -> None:
         joined = sql.SQL(", ").join(map(sql.Literal, values))
@@ -132,6 +142,11 @@ class Databases:
     """Opens sessions by the name of their Airflow connection. `connect` gives a new psycopg connection each time."""
 
     connect: Callable[[str], psycopg.Connection]
+
+    @classmethod
+    def at(cls, conninfo: Callable[[str], str]) -> Databases:
+        """A new connection for each session, by the conninfo of that name."""
+        return cls(lambda conn_id: psycopg.connect(conninfo(conn_id)))
 
     @contextlib.contextmanager
     def session(self, conn_id: str) -> Iterator[Session]:

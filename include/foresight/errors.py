@@ -23,6 +23,10 @@ class ReplicaBehind(ForesightError):
     """The replica does not show yet what the primary has: waiting helps."""
 
 
+class DatabaseBusy(ForesightError):
+    """Every session that this process may have is in use: waiting helps."""
+
+
 class ClientBusy(ForesightError):
     """Another run works on the client: waiting helps."""
 
@@ -45,10 +49,6 @@ class ModelsFailed(ForesightError):
 
 class FitTimedOut(ForesightError):
     """A training took longer than its limit and was ended on the server."""
-
-
-class FeatureMismatch(ForesightError):
-    """A model was trained on other features, or in another order, than those at hand."""
 
 
 class ReplayRefused(ForesightError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from psycopg import sql
 
 from include.foresight import names, pgml
@@ -158,11 +159,21 @@ def score(
     return columns(tx, sql.Identifier("scored"))
 
 
+def named(tx: Transaction, spec: ModelSpec, client_id: int, as_of: datetime.datetime) -> tuple[str, ...]:
+    """The features that the feature SQL gives today, in order, without computing a row."""
+    return _features(
+        tx.define(statement("features/named", features=select(spec)), parameters(spec, client_id, as_of, scoring=True))
+    )
+
+
 def columns(tx: Transaction, table: sql.Identifier) -> tuple[str, ...]:
     """The features of a table that was made by a feature SQL, in order."""
     # Never prepared: another model's rows have other columns, and what is prepared must not change what it gives.
-    description = tx.connection.execute(statement("features/columns", table=table), prepare=False).description or []
-    found = [column.name for column in description]
+    return _features(tx.connection.execute(statement("features/columns", table=table), prepare=False))
+
+
+def _features(rows: psycopg.Cursor) -> tuple[str, ...]:
+    found = [column.name for column in rows.description or []]
     return tuple(name for name in found if name not in CONTRACT and name != PART)
 
 

@@ -9,7 +9,17 @@ from typing import Any
 
 import psycopg
 
-from include.foresight import anomalies, champions, drift, features, pgml, replication, retraining, track_record
+from include.foresight import (
+    anomalies,
+    answering,
+    champions,
+    drift,
+    features,
+    pgml,
+    replication,
+    retraining,
+    track_record,
+)
 from include.foresight.champions import Champion
 from include.foresight.database import Databases, Session, Transaction, is_away, message
 from include.foresight.model_specs import ModelSpec
@@ -112,8 +122,9 @@ def _health(primary: Session, replica: Session, run: Run, spec: ModelSpec, champ
         row = tx.one("monitoring/recent_answer", {"client_id": run.client.client_id, "model_uuid": champion.model_uuid})
     try:
         with replica.as_client(run.client.client_id) as tx:
-            if not pgml.exists(tx, champion.pgml_model_id, champion.model_name):
-                return Health(spec.model, UNHEALTHY, f"model {champion.model_uuid} is missing on its replica")
+            today = features.named(tx, spec, run.client.client_id, run.as_of)
+            if remark := answering.unanswerable(tx, champion, features.feature_hash(today)):
+                return Health(spec.model, UNHEALTHY, remark)
             if row is None:
                 return Health(spec.model, HEALTHY, "the model is there; it has had nothing to answer yet")
             values = list(_features(row["input_features"], row["feature_names"]))

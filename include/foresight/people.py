@@ -1,6 +1,6 @@
 """Which people act for which clients: users of Airflow by name, or all who have a role. The prediction API asks.
 
-The rows are published to the replicas, so that a request needs no primary. Nobody acts for a client who is not named.
+The rows are published to the replicas, for while the primary is away. Nobody acts for a client who is not named.
 """
 
 from __future__ import annotations

@@ -188,11 +188,13 @@ def sync(databases: Databases, path: Path) -> list[str]:
     A client that cannot be provisioned stays out, with the reason among the snapshot's problems. A replica that does
     not answer takes no client away that has been provisioned before.
     """
-    from include.foresight import clients
+    from include.foresight import clients, replication
 
     with databases.primary() as primary:
         with primary.as_fleet() as fleet:
             active = clients.read_active(fleet)
+            # While the primary is away, what a replica's copies may be trusted for depends on their age.
+            replication.beat(fleet)
         problems: dict[str, str] = {}
         for conn_id in sorted({client.replica_conn_id for client in active}):
             problems |= _provision(

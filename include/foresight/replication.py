@@ -396,6 +396,11 @@ def seen(replica: Transaction, beat: datetime) -> bool:
     return replica.one("replication/seen", {"beat": beat})["seen"]
 
 
+def age(replica: Transaction) -> float | None:
+    """Seconds since the heartbeat that the replica shows, None without any: what was committed before it is there."""
+    return replica.one("replication/age")["seconds"]
+
+
 def behind(primary: Session, replica: Session, patience: float) -> float | None:
     """Seconds until the replica has what is on the primary now; None: not within `patience` seconds. A heartbeat is
     waited for: positions in the log look frozen while a backlog is applied, a row does not."""

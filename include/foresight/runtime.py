@@ -24,7 +24,7 @@ from airflow.sdk import DAG, Asset, AssetAlias, BaseNotifier, CronTriggerTimetab
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException, TaskDeferred
 
-from include.foresight import alerts, names, outbox, registry, settings
+from include.foresight import alerts, connections, names, outbox, registry, settings
 from include.foresight.alerts import Alert
 from include.foresight.errors import ConfigurationError, ForesightError, RunNotPrepared
 from include.foresight.registry import Entry
@@ -566,31 +566,29 @@ def databases() -> Databases:
 
 
 def connect(conn_id: str) -> Any:
-    """A new psycopg connection of that Airflow connection."""
+    """A new psycopg connection by Airflow's hook, which gets what pools and the command line read as well."""
     from airflow.providers.postgres.hooks.postgres import PostgresHook
+    from airflow.sdk import Connection
+    from psycopg.conninfo import conninfo_to_dict
 
-    try:
-        return PostgresHook(postgres_conn_id=conn_id).get_conn()
-    except AirflowNotFoundException as error:
-        raise ConfigurationError(f"Airflow has no connection '{conn_id}'") from error
+    extra = json.dumps(conninfo_to_dict(conninfo(conn_id)))
+    return PostgresHook(connection=Connection(conn_id=conn_id, conn_type="postgres", extra=extra)).get_conn()
 
 
 def conninfo(conn_id: str) -> str:
-    """The address of that Airflow connection, for pools that open sessions by themselves."""
-    from psycopg.conninfo import make_conninfo
-
+    """The conninfo of that Airflow connection."""
     found = connection(conn_id)
     if found is None:
         raise ConfigurationError(f"Airflow has no connection '{conn_id}'")
-    parts = {
-        "host": found.host,
-        "port": found.port,
-        "user": found.login,
-        "password": found.password,
-        "dbname": found.schema,
-        "options": found.extra_dejson.get("options"),
-    }
-    return make_conninfo("", **{name: value for name, value in parts.items() if value})
+    return connections.conninfo(
+        conn_id,
+        host=found.host,
+        port=found.port,
+        login=found.login,
+        password=found.password,
+        schema=found.schema,
+        extra=found.extra,
+    )
 
 
 def connection(conn_id: str) -> Connection | None:

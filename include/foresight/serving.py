@@ -22,13 +22,15 @@ from uuid import UUID, uuid4
 
 import psycopg
 from cachetools import TTLCache
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from include.foresight import answering, champions, grades, model_specs, pgml
 from include.foresight.champions import Champion
 from include.foresight.clients import Client
-from include.foresight.database import Databases, Session, Transaction, is_away, message
-from include.foresight.errors import ForesightError
+from include.foresight.database import Databases, Session, Transaction, is_away, is_unavailable, message
+from include.foresight.errors import DatabaseBusy, ForesightError
 from include.foresight.model_specs import ModelSpec
 from include.foresight.rungs import PRIOR, RECENT
 
@@ -36,8 +38,12 @@ log = logging.getLogger(__name__)
 
 # A request that takes longer is ended on the server.
 ANSWER_SECONDS = 10.0
-# How long to wait for a session of the pool before saying that the replica is busy.
+# How long to wait for a session of the pool before saying that the database is busy or away, and on the server for a
+# lock: what holds one longer (a copy that is made anew) does not hold requests.
 POOL_SECONDS = 2.0
+# A server that is cut off answers nothing at all, not even that it is late: then its sessions are given up, unless the
+# connection says otherwise.
+CUT_OFF = {"tcp_user_timeout": "10000"}
 POOL_SIZE = 4
 
 # An answer is used again while the row and what serves are the same. Not for long: histories go on and epics grow old.
@@ -57,7 +63,7 @@ class NoModelYet(ForesightError):
 
 
 class ReplicaAway(ForesightError):
-    """Neither the replica answers nor is there an earlier prediction to fall back on."""
+    """Neither the replica answers in time nor is there an earlier prediction to fall back on."""
 
 
 @dataclass(frozen=True)
@@ -66,19 +72,33 @@ class PooledDatabases(Databases):
 
     connect: Callable[[str], str]
     _pools: dict[str, ConnectionPool] = field(default_factory=dict)
+    _in_use: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextlib.contextmanager
     def session(self, conn_id: str) -> Iterator[Session]:
-        with self._pool(conn_id).connection(timeout=POOL_SECONDS) as connection:
+        with contextlib.ExitStack() as opened:
+            try:
+                connection = opened.enter_context(self._pool(conn_id).connection(timeout=POOL_SECONDS))
+            except PoolTimeout as error:
+                # A pool that has lent sessions reaches its server.
+                if self._in_use[conn_id] > 0:
+                    raise DatabaseBusy("every session to the database is in use; try again in a second") from error
+                raise
+            self._count(conn_id, 1)
+            opened.callback(self._count, conn_id, -1)
             yield Session(connection)
+
+    def _count(self, conn_id: str, change: int) -> None:
+        with self._lock:
+            self._in_use[conn_id] += change
 
     def _pool(self, conn_id: str) -> ConnectionPool:
         with self._lock:
             pool = self._pools.get(conn_id)
             if pool is None:
                 pool = self._pools[conn_id] = ConnectionPool(
-                    self.connect(conn_id),
+                    make_conninfo("", **CUT_OFF | conninfo_to_dict(self.connect(conn_id))),
                     min_size=1,
                     max_size=POOL_SIZE,
                     kwargs={"autocommit": True},
@@ -98,6 +118,7 @@ class PooledDatabases(Databases):
 
 def _configure(connection: psycopg.Connection) -> None:
     connection.execute("set client_min_messages to warning")
+    connection.execute(sql.SQL("set lock_timeout to {}").format(sql.Literal(f"{int(POOL_SECONDS * 1000)}ms")))
 
 
 def _reset(connection: psycopg.Connection) -> None:
@@ -126,7 +147,8 @@ class Reason:
 @dataclass(frozen=True)
 class Answer:
     """One entity's prediction. `entity` has its columns; `excluded` says why it cannot be predicted (value None).
-    `ranges`: low_50, high_50, low_80, high_80 and p85 in the unit of the value; None where none are learned yet."""
+    `ranges`: low_50, high_50, low_80, high_80 and p85 in the unit of the value; None where none are learned yet.
+    `fallback`: why the baseline gave it in place of the champion's model."""
 
     entity: Mapping[str, Any]
     value: float | None
@@ -137,11 +159,13 @@ class Answer:
     excluded: str | None = None
     ranges: Mapping[str, float] | None = None
     reasons: tuple[Reason, ...] | None = None
+    fallback: str | None = None
 
 
 @dataclass(frozen=True)
 class Answers:
-    """`unknown`: what was asked for and is not there. `last_known`: of the last enrichment, for the replica is away."""
+    """`unknown`: what was asked for and is not there. `last_known`: of the last enrichment, for the replica did not
+    answer."""
 
     model_version: str
     predicted_at: datetime.datetime
@@ -162,6 +186,7 @@ class _Scored:
     # JSON
     features: str
     names: tuple[str, ...]
+    fallback: str | None
 
 
 class Predictor:
@@ -179,22 +204,29 @@ class Predictor:
         self._wanted: dict[tuple[int, str], dict[tuple, Mapping[str, Any]]] = defaultdict(dict)
         self._due: dict[tuple[int, str], tuple[int, float]] = {}
         self._ahead = ThreadPoolExecutor(1, "answers-in-advance")
+        self._computing: psycopg.Connection | None = None
         self.anticipates = True
         # Entities, by client: how much another one asks is nobody's business.
         self.hits: Counter[int] = Counter()
         self.misses: Counter[int] = Counter()
 
     def close(self) -> None:
-        self._ahead.shutdown(cancel_futures=True)
+        """End what is computed in advance: nobody waits for it."""
+        self._ahead.shutdown(wait=False, cancel_futures=True)
+        computing = self._computing
+        if computing is not None:
+            with contextlib.suppress(psycopg.Error):
+                computing.cancel_safe(timeout=POOL_SECONDS)
 
     def predict(self, client: Client, model: str, asked: Asked, *, explain: bool = False) -> Answers:
-        """What serves the client says of these rows. Raises NoModelYet, ReplicaAway, and UnknownModel."""
+        """What serves the client says of these rows. Raises NoModelYet, ReplicaAway, DatabaseBusy, and
+        UnknownModel."""
         spec = model_specs.read(model).for_client(client.overrides)
         began = time.monotonic()
         try:
             found = self._from_replica(client, spec, asked, explain)
-        except (psycopg.Error, PoolTimeout) as error:
-            if not is_away(error) and not isinstance(error, PoolTimeout):
+        except psycopg.Error as error:
+            if not is_unavailable(error):
                 raise
             return self._last_known(client, spec, asked, error)
         self._write_log(self._log_rows(client, spec, found, began))
@@ -235,6 +267,7 @@ class Predictor:
                     uuid4(),
                     ranges=one.ranges,
                     reasons=reasons.get(entity["id"]) if explain else None,
+                    fallback=one.fallback,
                 )
             )
         return _Found(
@@ -257,9 +290,9 @@ class Predictor:
         return known or moment.replace(tzinfo=None)
 
     @contextlib.contextmanager
-    def _as_client(self, client: Client, timeout: float = ANSWER_SECONDS) -> Iterator[Transaction]:
+    def _as_client(self, client: Client, timeout: float | None = None) -> Iterator[Transaction]:
         with self.databases.session(client.replica_conn_id) as replica:
-            with replica.as_client(client.client_id, timeout=timeout) as tx:
+            with replica.as_client(client.client_id, timeout=timeout or ANSWER_SECONDS) as tx:
                 yield tx
 
     def _scores(
@@ -324,6 +357,7 @@ class Predictor:
                 row["ranges"],
                 row["features"],
                 answered.feature_names,
+                answered.remark,
             )
             for row in tx.all("serving/answers")
         }
@@ -355,13 +389,15 @@ class Predictor:
         source, _ = answering.SOURCES[asking.spec.entity]
         try:
             with self._as_client(asking.client, ANTICIPATE_SECONDS) as tx:
+                self._computing = tx.connection
                 values = {"client_id": asking.client.client_id, "most": ANTICIPATED}
                 entities = tx.all("serving/likely", values, source=source)
                 if entities:
                     self._compute(tx, asking, entities)
-        except (psycopg.Error, PoolTimeout, ForesightError) as error:
+        except (psycopg.Error, ForesightError) as error:
             log.warning("%s/%s: nothing in advance: %s", asking.client.slug, asking.spec.model, message(error))
         finally:
+            self._computing = None
             ended = time.monotonic()
             due = ended + max(0.75 * CACHE_SECONDS, (ended - began) / ANTICIPATING)
             with self._lock:
@@ -376,11 +412,12 @@ class Predictor:
                     "serving/last_known_issues" if spec.entity == "issue" else "serving/last_known_pull_requests",
                     _values(asked) | {"client_id": client.client_id, "model": spec.model},
                 )
-        except (psycopg.Error, PoolTimeout):
+        except (psycopg.Error, DatabaseBusy):
             rows = []
         if not rows:
+            how = "does not answer" if is_away(error) else "does not answer in time"
             raise ReplicaAway(
-                f"the replica of client '{client.slug}' does not answer, and these rows were never predicted before"
+                f"the replica of client '{client.slug}' {how}, and these rows were never predicted before"
             ) from error
         answers = tuple(
             Answer(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
+from include.foresight import connections
 from include.foresight.errors import ConfigurationError
 
 SNAPSHOT_VARIABLE = "FORESIGHT_REGISTRY_SNAPSHOT"
@@ -40,23 +40,9 @@ def retraining_seconds() -> float:
 
 
 def conninfo(conn_id: str) -> str:
-    """The address of an Airflow connection that the environment holds, for a process without Airflow."""
+    """The conninfo of an Airflow connection that the environment holds, for a process without Airflow."""
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
     stated = os.environ.get(variable)
     if not stated:
         raise ConfigurationError(f"{variable} is not set: it holds the connection '{conn_id}', as JSON or as a URI")
-    if not stated.lstrip().startswith("{"):
-        return stated.replace("postgres://", "postgresql://", 1)
-    from psycopg.conninfo import make_conninfo
-
-    named = json.loads(stated)
-    options = (named.get("extra") or {}).get("options")
-    parts = {
-        "host": named.get("host"),
-        "port": named.get("port"),
-        "user": named.get("login"),
-        "password": named.get("password"),
-        "dbname": named.get("schema"),
-        "options": options,
-    }
-    return make_conninfo("", **{name: value for name, value in parts.items() if value})
+    return connections.from_text(conn_id, stated)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from importlib.resources import files
 from typing import Any, Literal
@@ -17,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foresight_api import errors
 from foresight_api.dependencies import AT_ONCE, caller
-from foresight_api.errors import TooLarge, problem
-from foresight_api.routes import metrics, models, pages, predictions
+from foresight_api.errors import problem
+from foresight_api.routes import metrics, models, pages, predictions, probes
 from foresight_api.service import Service
 
 TITLE = "Foresight predictions"
@@ -44,19 +45,19 @@ def create_app(
     guarded = [Depends(caller)]
     for prefix in prefixes:
         for version in ("", "/v1"):
+            in_schema = version == ""
             for router in (predictions.router, models.router, metrics.router):
-                app.include_router(
-                    router, prefix=prefix + version, dependencies=guarded, include_in_schema=version == ""
-                )
-        document(app, prefix, guarded)
+                app.include_router(router, prefix=prefix + version, dependencies=guarded, include_in_schema=in_schema)
+            app.include_router(probes.router, prefix=prefix + version, include_in_schema=in_schema)
+        document(app, prefix)
         if person is not None:
             # Pages are for people, and only Airflow knows who is one.
             app.include_router(pages.router, prefix=prefix, include_in_schema=False)
     return app
 
 
-def document(app: FastAPI, prefix: str, guarded: list) -> None:
-    """The OpenAPI document and its page, for those who may call: FastAPI's own routes ask nobody who he is."""
+def document(app: FastAPI, prefix: str) -> None:
+    """The OpenAPI document and its page. They are the same for everybody, and a browser has no key to send."""
 
     async def openapi(request: Request) -> dict:
         # Where the app is mounted, its routes do not know it; the page sends its requests to where the document says.
@@ -76,11 +77,11 @@ def document(app: FastAPI, prefix: str, guarded: list) -> None:
         )
 
     async def file(name: Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"]) -> FileResponse:
-        return FileResponse(PAGE / name, headers={"Cache-Control": "private, max-age=86400"})
+        return FileResponse(PAGE / name, headers={"Cache-Control": "max-age=86400"})
 
-    app.add_api_route(f"{prefix}/openapi.json", openapi, dependencies=guarded, include_in_schema=False)
-    app.add_api_route(f"{prefix}/docs", docs, dependencies=guarded, include_in_schema=False)
-    app.add_api_route(f"{prefix}/page/{{name}}", file, dependencies=guarded, include_in_schema=False)
+    app.add_api_route(f"{prefix}/openapi.json", openapi, include_in_schema=False)
+    app.add_api_route(f"{prefix}/docs", docs, include_in_schema=False)
+    app.add_api_route(f"{prefix}/page/{{name}}", file, include_in_schema=False)
 
 
 DESCRIPTION = (
@@ -111,7 +112,8 @@ class Once:
 
 
 class SizeLimit:
-    """Refuses bodies that no request of ours needs, also those that do not say how large they are."""
+    """Refuses bodies that no request of ours needs. Reads the body before the app does, which would call whatever goes
+    wrong while it reads a body that cannot be parsed; so no request is begun whose body does not come to its end."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -121,21 +123,21 @@ class SizeLimit:
             await self.app(scope, receive, send)
             return
         stated = dict(scope["headers"]).get(b"content-length", b"0")
-        if stated.isdigit() and int(stated) > LARGEST_BODY:
-            await self._refuse(scope, receive, send)
-            return
-        received = 0
-
-        async def counted() -> Message:
-            nonlocal received
+        too_large = stated.isdigit() and int(stated) > LARGEST_BODY
+        messages: deque[Message] = deque()
+        received, more = 0, not too_large
+        while more:
             message = await receive()
+            messages.append(message)
             received += len(message.get("body", b""))
-            if received > LARGEST_BODY:
-                raise TooLarge(f"a body may have {LARGEST_BODY} bytes")
-            return message
+            too_large = received > LARGEST_BODY
+            more = message.get("more_body", False) and not too_large
+        if too_large:
+            answer = problem(413, "Request too large", f"a body may have {LARGEST_BODY} bytes")
+            await answer(scope, receive, send)
+            return
 
-        await self.app(scope, counted, send)
+        async def again() -> Message:
+            return messages.popleft() if messages else await receive()
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = problem(413, "Request too large", f"a body may have {LARGEST_BODY} bytes")
-        await answer(scope, receive, send)
+        await self.app(scope, again, send)

@@ -68,6 +68,18 @@ async def caller(
 CallerDep = Annotated[Caller, Depends(caller)]
 
 
+async def perhaps_caller(
+    request: Request,
+    service: ServiceDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+) -> Caller | None:
+    """Who asks, where nobody has to say so."""
+    return None if credentials is None else await caller(request, service, credentials)
+
+
+PerhapsCallerDep = Annotated[Caller | None, Depends(perhaps_caller)]
+
+
 async def client_for(request: Request, service: Service, caller: Caller, named: str | None) -> Client:
     """The client that the caller acts for. A name in the request counts only with the grant, among its clients."""
     allowed = [await in_thread(request, service.client, client_id) for client_id in caller.clients]

@@ -13,9 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from foresight_api.schemas import Problem
+from foresight_api.service import RegistryUnavailable
 from include.foresight.api_keys import KeyRefused
-from include.foresight.database import is_away
-from include.foresight.errors import ForesightError, UnknownClient
+from include.foresight.database import is_away, is_late, message
+from include.foresight.errors import DatabaseBusy, ForesightError, UnknownClient
 from include.foresight.serving import NoModelYet, ReplicaAway
 
 log = logging.getLogger(__name__)
@@ -52,8 +53,11 @@ class Busy(ForesightError):
         super().__init__("too many requests wait already; try again in a second")
 
 
-class TooLarge(ForesightError):
-    """The body is larger than a list of the longest keys could be."""
+class NotReady(ForesightError):
+    """Neither database answers."""
+
+    def __init__(self) -> None:
+        super().__init__("neither the primary nor the replica answers")
 
 
 # The first class that fits: status, title.
@@ -64,16 +68,22 @@ TOLD: tuple[tuple[type[Exception], int, str], ...] = (
     (NotFound, 404, "Not found"),
     (UnknownClient, 403, "No such client"),
     (NoModelYet, 409, "No model yet"),
-    (TooLarge, 413, "Request too large"),
+    (NotReady, 503, "Not ready"),
     (Busy, 503, "Busy"),
+    (DatabaseBusy, 503, "Busy"),
     (ReplicaAway, 503, "Replica away"),
+    (RegistryUnavailable, 503, "Database away"),
     (ForesightError, 500, "Failed"),
 )
 
 
-def told_as(error: ForesightError) -> tuple[int, str]:
+def told_as(error: Exception) -> tuple[int, str]:
     """Status and title."""
-    return next((status, title) for kind, status, title in TOLD if isinstance(error, kind))
+    if is_away(error):
+        return 503, "Database away"
+    if is_late(error):
+        return 503, "Database slow"
+    return next(((status, title) for kind, status, title in TOLD if isinstance(error, kind)), (500, "Failed"))
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -85,7 +95,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         409: "The client has had no night yet",
         413: "The body is too large",
         422: "The body is not as it should be",
-        503: "The replica is away and there is no earlier prediction, or too many requests wait",
+        503: "A database does not answer in time and there is no earlier prediction, or too many requests wait",
     }.items()
 }
 
@@ -110,6 +120,8 @@ def told_name(place: Sequence[str | int]) -> str:
 
 
 def install(app: FastAPI) -> None:
+    import psycopg
+
     @app.exception_handler(ForesightError)
     async def told(request: Request, error: ForesightError) -> Response:
         status, title = told_as(error)
@@ -128,10 +140,16 @@ def install(app: FastAPI) -> None:
     async def http(request: Request, error: HTTPException) -> Response:
         return answer(request, error.status_code, "Refused", str(error.detail))
 
+    @app.exception_handler(psycopg.Error)
+    async def of_a_database(request: Request, error: psycopg.Error) -> Response:
+        status, title = told_as(error)
+        if status == 500:
+            return unexpected(request, error)
+        log.warning("%s %s: %s: %s", request.method, request.url.path, title, message(error))
+        return answer(request, status, title, "a database does not answer in time; try again in a moment")
+
     @app.exception_handler(Exception)
     async def other(request: Request, error: Exception) -> Response:
-        if is_away(error):
-            return answer(request, 503, "Database away", "a database does not answer; try again in a moment")
         return unexpected(request, error)
 
 

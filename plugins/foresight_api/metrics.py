@@ -15,7 +15,6 @@ from prometheus_client.core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from foresight_api.errors import told_as
-from include.foresight.errors import ForesightError
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _registry = CollectorRegistry()
@@ -38,7 +37,7 @@ def request(client: str, model: str) -> Iterator[None]:
     try:
         yield
         status = 200
-    except ForesightError as error:
+    except Exception as error:
         status, _ = told_as(error)
         raise
     finally:

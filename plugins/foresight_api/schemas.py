@@ -91,6 +91,10 @@ class Prediction(BaseModel):
     rung: str | None = Field(description="What answered: boosted, linear, recent (the simple rung) or prior.")
     model_uuid: UUID | None
     prediction_uuid: UUID = Field(description="Names this answer in the prediction log.")
+    fallback_reason: str | None = Field(
+        None,
+        description="Why the baseline gave this prediction in place of the model in service; null when it did not.",
+    )
     excluded: str | None = None
     reasons: list[ReasonResponse] | None = None
 
@@ -126,7 +130,9 @@ class ReworkPrediction(Prediction):
 
 class Response(BaseModel):
     unknown: list[str] = Field(description="What was asked for and this client does not have.")
-    last_known: bool = Field(description="True when the replica was away and the last enrichment is given instead.")
+    last_known: bool = Field(
+        description="True when the replica did not answer and the last enrichment is given instead."
+    )
     model_version: str
 
 
@@ -161,11 +167,15 @@ class ModelCollectionResponse(BaseModel):
 
 class AliveResponse(BaseModel):
     """This process, one of the server's. Of the entities that the caller's clients have asked it for, for how many it
-    had the answer already."""
+    had the answer already; null for those who do not say who they are."""
 
     process: int
-    cache_hits: int
-    cache_misses: int
+    cache_hits: int | None
+    cache_misses: int | None
+
+
+class ReadyResponse(BaseModel):
+    ready: Literal[True]
 
 
 class ModelHealth(BaseModel):
@@ -203,12 +213,14 @@ class SlotHealth(BaseModel):
 
 
 class HealthResponse(BaseModel):
-    """`journal_backlog`: answers of this process whose log rows are not on the primary yet."""
+    """Of the databases: `busy`, when they do not answer in time. `journal_backlog`: answers of this process whose log
+    rows are not on the primary yet. `journal_trouble`: why the newest of them are in memory alone."""
 
     status: Literal["healthy", "degraded", "unhealthy"]
-    replica: Literal["up", "away"]
-    primary: Literal["up", "away"]
+    replica: Literal["up", "busy", "away"]
+    primary: Literal["up", "busy", "away"]
     journal_backlog: int
+    journal_trouble: str | None
     slots: list[SlotHealth]
     models: list[ModelHealth]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +12,27 @@ from typing import Any
 
 from cachetools import TTLCache
 
-from include.foresight import api_keys, clients
-from include.foresight.api_keys import KeyRefused, ServiceKey
+from include.foresight import api_keys, clients, replication
+from include.foresight.api_keys import ServiceKey
 from include.foresight.clients import Client
-from include.foresight.database import PRIMARY, REPLICA, Transaction, is_away
-from include.foresight.errors import UnknownClient
+from include.foresight.database import PRIMARY, REPLICA, Transaction, is_unavailable
+from include.foresight.errors import DatabaseBusy, ForesightError
 from include.foresight.journal import Journal
 from include.foresight.serving import PooledDatabases, Predictor
 
+log = logging.getLogger(__name__)
+
 # A key that is revoked and a client that is switched off are so for every process after this.
 FRESH_SECONDS = 3.0
+# What the primary may take to say so; when it does not answer, it is left alone for so long.
+REGISTRY_SECONDS = 2.0
+AWAY_SECONDS = 5.0
+# Meanwhile a replica's copy is believed that is not older. sync_clients makes a heartbeat every minute.
+OLDEST_COPY_SECONDS = 900.0
+
+
+class RegistryUnavailable(ForesightError):
+    """The primary does not answer, and the replica's copy of the registry is too old to be believed."""
 
 
 @dataclass
@@ -32,6 +45,9 @@ class Service:
         self._lock = threading.Lock()
         self._keys: TTLCache = TTLCache(1000, FRESH_SECONDS)
         self._clients: TTLCache = TTLCache(5000, FRESH_SECONDS)
+        self._looking, self._ready = threading.Lock(), (False, 0.0)
+        # When the primary may be asked again; 0: it answers.
+        self._primary_due = 0.0
 
     @classmethod
     def start(cls, conninfo: Callable[[str], str], folder: Path) -> Service:
@@ -50,7 +66,7 @@ class Service:
         with self._lock:
             known = self._keys.get(held)
         if known is None:
-            known = self._from_a_copy(lambda fleet: api_keys.check(fleet, key))
+            known = self._registered(lambda fleet: api_keys.check(fleet, key))
             with self._lock:
                 self._keys[held] = known
         return known
@@ -60,7 +76,7 @@ class Service:
         with self._lock:
             known = self._clients.get(client_id)
         if known is None:
-            known = self._from_a_copy(lambda fleet: clients.read_by_id(fleet, client_id))
+            known = self._registered(lambda fleet: clients.read_by_id(fleet, client_id))
             with self._lock:
                 self._clients[client_id] = known
         return known
@@ -68,8 +84,30 @@ class Service:
     def clients_of_person(self, name: str, roles: list[str]) -> list[int]:
         """The clients that an Airflow user acts for, by name or by role."""
         values = {"user": name, "roles": roles}
-        rows = self._from_a_copy(lambda fleet: fleet.all("clients/of_person", values))
+        rows = self._registered(lambda fleet: fleet.all("clients/of_person", values))
         return [row["client_id"] for row in rows]
+
+    def ready(self) -> bool:
+        """Whether a database answers. One of those who ask looks; the others are told what the last look found."""
+        if self._looking.acquire(blocking=False):
+            try:
+                found, until = self._ready
+                if time.monotonic() > until:
+                    found = any(map(self._answers, (PRIMARY, REPLICA)))
+                    self._ready = found, time.monotonic() + FRESH_SECONDS
+            finally:
+                self._looking.release()
+        return self._ready[0]
+
+    def _answers(self, conn_id: str) -> bool:
+        try:
+            with self.databases.session(conn_id) as session, session.as_fleet(REGISTRY_SECONDS):
+                return True
+        except DatabaseBusy:  # with answers to others
+            return True
+        except Exception as error:
+            log.warning("%s: %s", conn_id, error)
+            return False
 
     def of_clients(self, clients: Sequence[int], read: Callable[[Transaction], list[Any]]) -> list[Any]:
         """What is read on the primary as each of the clients, together."""
@@ -80,15 +118,32 @@ class Service:
                     found += read(tx)
         return found
 
-    def _from_a_copy(self, ask: Callable[[Transaction], object]):
-        """The replica has copies of the registry and the keys; without it the primary is asked."""
-        for conn_id in (REPLICA, PRIMARY):
+    def _registered(self, ask: Callable[[Transaction], Any]) -> Any:
+        """What the registry says: the primary's, for a copy has yesterday's keys where replication stands still. While
+        the primary does not answer, a copy that is not too old."""
+        if self._primary_may_be_asked():
             try:
-                with self.databases.session(conn_id) as session, session.as_fleet() as fleet:
-                    return ask(fleet)
-            except (KeyRefused, UnknownClient):
-                raise
+                with self.databases.primary() as session, session.as_fleet(REGISTRY_SECONDS) as fleet:
+                    found = ask(fleet)
             except Exception as error:
-                if conn_id == PRIMARY or not (is_away(error) or isinstance(error, TimeoutError)):
+                if not is_unavailable(error):
                     raise
-        raise AssertionError("unreachable")
+                self._primary_due = time.monotonic() + AWAY_SECONDS
+                log.warning("the primary does not answer; for %.0f s a replica is asked who may ask", AWAY_SECONDS)
+            else:
+                self._primary_due = 0.0
+                return found
+        with self.databases.session(REPLICA) as session, session.as_fleet(REGISTRY_SECONDS) as fleet:
+            age = replication.age(fleet)
+            if age is None or age > OLDEST_COPY_SECONDS:
+                raise RegistryUnavailable("the primary does not answer, and the replica has long had nothing new of it")
+            return ask(fleet)
+
+    def _primary_may_be_asked(self) -> bool:
+        """One request at a time tries a primary that was away."""
+        with self._lock:
+            if self._primary_due > time.monotonic():
+                return False
+            if self._primary_due:
+                self._primary_due = time.monotonic() + AWAY_SECONDS
+            return True

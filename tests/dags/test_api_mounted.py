@@ -7,6 +7,8 @@ import tests.support.airflow_home  # noqa: F401  isort: skip
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.support.callers import OPEN
+
 
 @pytest.fixture(scope="module")
 def app():
@@ -38,9 +40,12 @@ def token(role: str) -> str:
 def test_no_route_is_open(app):
     for route in app.routes:
         for method in getattr(route, "methods", None) or ():
+            if route.path in OPEN:
+                continue
             for headers in ({}, {"Authorization": "Bearer nonsense"}):
                 answer = TestClient(app).request(method, route.path, json={}, headers=headers)
                 assert answer.status_code == 401, (method, route.path, headers, answer.text)
+    assert {route.path for route in app.routes} > OPEN
 
 
 def test_a_person_who_acts_for_no_client_is_refused(app):
@@ -53,8 +58,20 @@ def test_the_cookie_of_the_ui_is_a_login_too(app):
     assert answer.status_code == 403
 
 
-def test_airflow_mounts_it():
-    from foresight_plugin import ForesightPlugin
+def test_airflow_mounts_it_and_ends_what_it_has_started(tmp_path, monkeypatch):
+    """With Airflow's own lifespan, that of its API server. Requests start the service; the server's end ends it."""
+    from airflow import plugins_manager
+    from airflow.api_fastapi.app import lifespan
+    from fastapi import FastAPI
 
-    [mounted] = ForesightPlugin.fastapi_apps
-    assert mounted["url_prefix"] == "/api/ml" and callable(mounted["app"])
+    monkeypatch.setenv("FORESIGHT_JOURNAL", str(tmp_path))
+    plugins_manager.get_fastapi_plugins.cache_clear()
+    [mounted] = [one for one in plugins_manager.get_fastapi_plugins()[0] if one["url_prefix"] == "/api/ml"]
+    server = FastAPI(lifespan=lifespan)
+    server.mount(mounted["url_prefix"], mounted["app"])
+    with TestClient(server) as caller:
+        assert caller.get("/api/ml/alive").status_code == 200
+        service = mounted["app"].state.service.service
+        assert list(tmp_path.glob("*.journal")) == [service.journal.path]
+        assert service.journal._thread.is_alive()
+    assert not service.journal._thread.is_alive() and list(tmp_path.iterdir()) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 
 import pytest
@@ -14,7 +13,8 @@ from airflow import plugins_manager
 plugins, errors = plugins_manager._get_plugins()
 ours = [plugin.name for plugin in plugins if plugin.name == "foresight"]
 listeners = [one.__name__ for plugin in plugins if plugin.name == "foresight" for one in plugin.listeners]
-heavy = {"pandas", "psycopg", "numpy", "requests", "smtplib", "include.foresight.runtime", "listener", "app"}
+heavy = {"fastapi", "foresight_api.app", "pandas", "psycopg", "numpy", "requests", "smtplib"}
+heavy |= {"include.foresight.runtime", "listener", "app"}
 print(ours, listeners, errors, sorted(heavy & set(sys.modules)))
 """
 
@@ -74,29 +74,35 @@ def test_the_listener_hands_on_what_it_hears_in_a_thread_of_its_own(reported, mo
     ]
 
 
-def test_the_prediction_api_is_made_at_the_first_request_and_once(monkeypatch):
+@pytest.fixture
+def prediction_api():
+    import foresight_plugin
+
+    foresight_plugin.prediction_api.cache_clear()
+    yield foresight_plugin.prediction_api
+    foresight_plugin.prediction_api.cache_clear()
+
+
+def test_the_prediction_api_is_made_once_when_the_api_server_reads_it(monkeypatch, prediction_api):
     from foresight_plugin import ForesightPlugin
 
     from foresight_api import mounted
 
-    made, answered = [], []
-
-    def create():
-        async def app(scope, receive, send):
-            answered.append(scope)
-
-        made.append(app)
-        return app
-
-    monkeypatch.setattr(mounted, "create", create)
-    api = type(ForesightPlugin.fastapi_apps[0]["app"])()
+    made = []
+    monkeypatch.setattr(mounted, "create", lambda: made.append("app") or made[-1])
     assert made == []
+    assert ForesightPlugin.fastapi_apps is ForesightPlugin.fastapi_apps
+    assert made == ["app"] and ForesightPlugin.fastapi_apps[0]["app"] == "app"
 
-    async def requests():
-        await asyncio.gather(*(api({"number": number}, None, None) for number in range(3)))
 
-    asyncio.run(requests())
-    assert len(made) == 1 and sorted(scope["number"] for scope in answered) == [0, 1, 2]
+def test_airflows_own_pages_come_up_without_a_prediction_api_that_cannot_be_made(monkeypatch, prediction_api, caplog):
+    from foresight_plugin import ForesightPlugin
+
+    from foresight_api import mounted
+
+    monkeypatch.setattr(mounted, "create", lambda: 1 / 0)
+    assert ForesightPlugin.fastapi_apps == []
+    assert "cannot be mounted" in caplog.text
 
 
 def test_the_pages_stand_in_the_navigation_below_airflows_own_path():

@@ -7,6 +7,8 @@ from tests.support.installation import Installation
 
 CLIENT, OTHER = 1, 2
 ROOT = "/api/ml"
+# What needs no key: that the server lives, and what is the same for everybody.
+OPEN = {"/docs", "/openapi.json", "/page/{name}", "/alive", "/ready", "/v1/alive", "/v1/ready"}
 
 
 def key(world: Installation, *clients: int, **how: object) -> str:

@@ -147,6 +147,14 @@ class Model:
     model_id: int
 
 
+class BenchSpec(ModelSpec):
+    """A real model's spec, of which the rows are those of the bench."""
+
+    @property
+    def feature_sql(self) -> str:
+        return f"select {', '.join((*features.CONTRACT, *FEATURES))} from {TABLE}"
+
+
 @dataclass
 class Bench:
     """A client with a hand-made training table: `label` is 1 to 8 and stands in the feature `signal`, the simple rung
@@ -155,7 +163,7 @@ class Bench:
     installed: Installation
     databases: Databases
     client_id: int
-    spec: ModelSpec = field(default_factory=lambda: model_specs.read("complexity"))
+    spec: ModelSpec = field(default_factory=lambda: BenchSpec(**vars(model_specs.read("complexity"))))
     nights: Iterator[int] = field(default_factory=itertools.count)
 
     @property

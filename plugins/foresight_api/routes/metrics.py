@@ -11,7 +11,7 @@ from foresight_api import metrics as counted
 from foresight_api.dependencies import CallerDep, ServiceDep, in_thread
 from foresight_api.errors import RESPONSES
 from include.foresight import journal, metrics, overview
-from include.foresight.database import Transaction, is_away
+from include.foresight.database import Transaction, is_unavailable
 from include.foresight.overview import Cost, Line
 
 router = APIRouter(tags=["models"], responses=RESPONSES)
@@ -30,7 +30,7 @@ async def scrape(request: Request, service: ServiceDep, caller: CallerDep) -> Re
         try:
             found, up = service.of_clients(caller.clients, state), True
         except Exception as error:
-            if not is_away(error):
+            if not is_unavailable(error):
                 raise
             found, up = [], False
         return metrics.text(
@@ -43,7 +43,7 @@ async def scrape(request: Request, service: ServiceDep, caller: CallerDep) -> Re
                     metrics.gauge(
                         "foresight_journal_rows",
                         "Answers of this server whose log rows are not on the primary yet.",
-                        journal.waiting(service.journal.folder),
+                        journal.waiting(service.journal.folder) + service.journal.in_memory(),
                     ),
                 ],
             )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
 from foresight_api.dependencies import CallerDep, ServiceDep, client_for, in_thread
 from foresight_api.errors import RESPONSES
-from foresight_api.schemas import AliveResponse, HealthResponse, ModelCollectionResponse, ModelResponse
+from foresight_api.schemas import HealthResponse, ModelCollectionResponse, ModelResponse
 from include.foresight import champions, model_specs, monitoring, replication
 from include.foresight.clients import Client
-from include.foresight.database import PRIMARY
+from include.foresight.database import PRIMARY, is_late
+from include.foresight.errors import DatabaseBusy
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["models"], responses=RESPONSES)
 
@@ -48,15 +51,6 @@ async def models(
     )
 
 
-@router.get("/alive")
-async def alive(service: ServiceDep, caller: CallerDep) -> AliveResponse:
-    """That the process answers, without asking a database."""
-    hits, misses = (
-        sum(map(of.__getitem__, caller.clients)) for of in (service.predictor.hits, service.predictor.misses)
-    )
-    return AliveResponse(process=os.getpid(), cache_hits=hits, cache_misses=misses)
-
-
 @router.get("/health")
 async def health(request: Request, service: ServiceDep, caller: CallerDep, client: Named = None) -> HealthResponse:
     """How the databases are, and how the client's models were last found."""
@@ -68,7 +62,13 @@ async def health(request: Request, service: ServiceDep, caller: CallerDep, clien
         worst = {"unhealthy", "degraded"} & {row["status"] for row in found}
         if replica == "away":
             status = "unhealthy"
-        elif primary == "away" or worst or any(slot["wal_status"] in replication.LOST for slot in slots):
+        elif (
+            "busy" in (replica, primary)
+            or primary == "away"
+            or service.journal.trouble
+            or worst
+            or any(slot["wal_status"] in replication.LOST for slot in slots)
+        ):
             status = "degraded"
         else:
             status = "healthy"
@@ -77,6 +77,7 @@ async def health(request: Request, service: ServiceDep, caller: CallerDep, clien
             replica=replica,
             primary=primary,
             journal_backlog=service.journal.backlog(),
+            journal_trouble=service.journal.trouble,
             slots=slots,
             models=found,
         )
@@ -85,8 +86,9 @@ async def health(request: Request, service: ServiceDep, caller: CallerDep, clien
         try:
             with service.databases.session(conn_id) as session, session.as_client(acting.client_id) as tx:
                 champions.read(tx, acting.client_id)
-        except Exception:
-            return "away"
+        except Exception as error:
+            log.warning("%s: %s", conn_id, error)
+            return "busy" if is_late(error) or isinstance(error, DatabaseBusy) else "away"
         return "up"
 
     def last_found(acting: Client) -> tuple[list[dict], list[dict]]:

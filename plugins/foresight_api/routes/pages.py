@@ -22,7 +22,7 @@ from foresight_api.pages import costs, fleet, model, rendering
 from foresight_api.pages.charts import Record
 from foresight_api.service import Service
 from include.foresight import dossier, drift, estimates, model_specs, overview, pgml, settings, track_record
-from include.foresight.database import Transaction, is_away
+from include.foresight.database import Transaction, is_unavailable
 from include.foresight.dossier import Dossier
 from include.foresight.errors import UnknownClient
 from include.foresight.track_record import Told
@@ -145,7 +145,7 @@ def on_replica(service: Service, found: Dossier, told: Sequence[Told]) -> tuple[
             with replica.as_client(client.client_id, timeout=track_record.READ_SECONDS) as tx:
                 outcomes = track_record.outcomes(tx, client, found.spec, told)
     except Exception as error:
-        if not is_away(error):
+        if not is_unavailable(error):
             raise
         return origin, Record(len(told), (), away=True)
     now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)

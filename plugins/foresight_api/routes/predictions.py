@@ -139,6 +139,7 @@ def prediction(one: Answer) -> dict:
         "rung": one.rung,
         "model_uuid": one.model_uuid,
         "prediction_uuid": one.prediction_uuid,
+        "fallback_reason": one.fallback,
         "excluded": one.excluded,
         "reasons": None
         if reasons is None

@@ -121,7 +121,17 @@ def test_a_missing_model_is_unhealthy(bench: Bench, model: Model, answered):
         log_answer(bench, Model(lost.model_uuid, model.model_id), 41, 3.0)
     bench.serve(lost)
     health = watch(bench)
-    assert (health.status, health.reason) == ("unhealthy", f"model {lost.model_uuid} is missing on its replica")
+    assert health.status == "unhealthy"
+    assert health.reason.startswith(f"model {lost.model_uuid} is missing on its replica")
+
+
+def test_a_model_of_other_features_is_unhealthy(bench: Bench, served: Model):
+    """It would give its old answer again, and nobody asks it: the baseline answers."""
+    log_answer(bench, served, 41, 3.0)
+    bench.serve(served, feature_hash="of others")
+    health = watch(bench)
+    assert health.status == "unhealthy"
+    assert health.reason.startswith(f"model {served.model_uuid} was trained on other features than today's")
 
 
 def test_a_broken_model_is_unhealthy_and_the_others_are_looked_at(bench: Bench, installed: Installation):

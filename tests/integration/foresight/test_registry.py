@@ -60,6 +60,15 @@ def test_a_new_row_is_provisioned_on_both_sides_and_in_the_snapshot(installed, c
             assert tx.execute(sql.SQL("select ml.client_of_role() as id")).fetchone() == {"id": number}
 
 
+def test_every_look_makes_a_heartbeat(installed, path):
+    """By which the age of a replica's copy is known."""
+    query = "select beat_at from ml.heartbeat"
+    [(before,)] = installed.rows(installed.primary, query)
+    registry.sync(installed.databases, path)
+    [(after,)] = installed.rows(installed.primary, query)
+    assert after > before
+
+
 def test_a_client_whose_replica_is_unknown_stops_no_other_and_is_reported(installed, client_ids, path):
     register(installed, next(client_ids), "adrift", replica="foresight_nowhere")
     register(installed, next(client_ids), "fine")
