@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from include.foresight import answering, champions, grades
+from include.foresight import answering, champions, grades, guard
 from include.foresight.answering import Answered
 from include.foresight.champions import Champion
-from include.foresight.database import Databases, Session
+from include.foresight.database import Databases, Session, Transaction
 from include.foresight.model_specs import ModelSpec
 from include.foresight.rungs import PRIOR, RECENT
 from include.foresight.runs import Run
@@ -43,7 +43,7 @@ def enrich(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[E
         with primary.as_client(client.client_id) as tx:
             serving = champions.read(tx, client.client_id)
         return [
-            _write(primary, _predict(replica, run, spec, serving[spec.model]), run, spec)
+            _write(primary, _predict(databases, replica, run, spec, serving[spec.model]), run, spec)
             for spec in specs
             if spec.model in serving
         ]
@@ -59,14 +59,15 @@ class _Answers:
     milliseconds: int
 
 
-def _predict(replica: Session, run: Run, spec: ModelSpec, champion: Champion) -> _Answers:
-    began = time.monotonic()
-    client_id = run.client.client_id
-    with replica.as_client(client_id, timeout=SCORE_SECONDS) as tx:
-        answered = answering.answer(tx, spec, client_id, run.as_of, champion)
+def _predict(databases: Databases, replica: Session, run: Run, spec: ModelSpec, champion: Champion) -> _Answers:
+    def ask(tx: Transaction) -> _Answers:
+        began = time.monotonic()
+        answered = answering.answer(tx, spec, run.client.client_id, run.as_of, champion)
         with tx.connection.cursor().copy(statement("enrichment/copy_out")) as copy:
             rows = [bytes(block) for block in copy]
-    return _Answers(champion, answered, rows, round((time.monotonic() - began) * 1000))
+        return _Answers(champion, answered, rows, round((time.monotonic() - began) * 1000))
+
+    return guard.on_copies(databases, run.client, replica, ask, timeout=SCORE_SECONDS)
 
 
 def _write(primary: Session, answers: _Answers, run: Run, spec: ModelSpec) -> Enriched:

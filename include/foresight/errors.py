@@ -47,6 +47,14 @@ class FitTimedOut(ForesightError):
     """A training took longer than its limit and was ended on the server."""
 
 
+class FitCancelled(ForesightError):
+    """A training was cancelled on the server before its limit."""
+
+
+class GaveWay(ForesightError):
+    """The copies could not be read because replication or set-up kept needing them for themselves: waiting helps."""
+
+
 class FeatureMismatch(ForesightError):
     """A model was trained on other features, or in another order, than those at hand."""
 

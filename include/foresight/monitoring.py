@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from include.foresight import anomalies, champions, drift, features, pgml, replication, retraining, track_record
+from include.foresight import anomalies, champions, drift, features, guard, pgml, replication, retraining, track_record
 from include.foresight.champions import Champion
 from include.foresight.database import Databases, Session, Transaction, is_away, message
 from include.foresight.model_specs import ModelSpec
@@ -45,13 +45,18 @@ def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[He
         with primary.as_client(client.client_id) as tx:
             serving = champions.read(tx, client.client_id)
         behind = replication.behind(primary, replica, BEHIND_SECONDS)
-        with replica.as_client(client.client_id) as tx:
-            data_as_of = tx.one("serving/data_clock", {"client_id": client.client_id})["moment"]
+        data_as_of = guard.on_copies(
+            databases,
+            client,
+            replica,
+            lambda tx: tx.one("serving/data_clock", {"client_id": client.client_id})["moment"],
+            timeout=DRIFT_SECONDS,
+        )
         found = [_health(primary, replica, run, spec, serving.get(spec.model)) for spec in specs]
         if behind is None:
             found = [_late(one) for one in found]
         for place, spec in enumerate(specs):
-            known = _outcomes(primary, replica, run, spec)
+            known = _outcomes(databases, primary, replica, run, spec)
             with primary.as_client(client.client_id, timeout=DRIFT_SECONDS) as tx:
                 shifts = drift.look(tx, client, spec, known, run.as_of)
                 drift.record(tx, run.values, spec.model, shifts)
@@ -80,13 +85,18 @@ def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[He
     return found
 
 
-def _outcomes(primary: Session, replica: Session, run: Run, spec: ModelSpec) -> list[Outcome]:
+def _outcomes(databases: Databases, primary: Session, replica: Session, run: Run, spec: ModelSpec) -> list[Outcome]:
     """What earlier answers have come to, as of the run."""
     client = run.client
     with primary.as_client(client.client_id, timeout=DRIFT_SECONDS) as tx:
         told = track_record.told(tx, client, spec, run.as_of)
-    with replica.as_client(client.client_id, timeout=DRIFT_SECONDS) as tx:
-        return track_record.outcomes(tx, client, spec, told, run.as_of)
+    return guard.on_copies(
+        databases,
+        client,
+        replica,
+        lambda tx: track_record.outcomes(tx, client, spec, told, run.as_of),
+        timeout=DRIFT_SECONDS,
+    )
 
 
 def last(tx: Transaction, client_id: int) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ import psycopg
 from cachetools import TTLCache
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from include.foresight import answering, champions, grades, model_specs, pgml
+from include.foresight import answering, champions, grades, guard, model_specs, pgml
 from include.foresight.champions import Champion
 from include.foresight.clients import Client
 from include.foresight.database import Databases, Session, Transaction, is_away, message
@@ -257,9 +257,9 @@ class Predictor:
         return known or moment.replace(tzinfo=None)
 
     @contextlib.contextmanager
-    def _as_client(self, client: Client, timeout: float = ANSWER_SECONDS) -> Iterator[Transaction]:
+    def _as_client(self, client: Client) -> Iterator[Transaction]:
         with self.databases.session(client.replica_conn_id) as replica:
-            with replica.as_client(client.client_id, timeout=timeout) as tx:
+            with replica.as_client(client.client_id, timeout=ANSWER_SECONDS) as tx:
                 yield tx
 
     def _scores(
@@ -353,12 +353,16 @@ class Predictor:
         """Answer the newest rows in one statement. It may fail: then requests compute what they ask for."""
         began = time.monotonic()
         source, _ = answering.SOURCES[asking.spec.entity]
+
+        def compute(tx: Transaction) -> None:
+            values = {"client_id": asking.client.client_id, "most": ANTICIPATED}
+            entities = tx.all("serving/likely", values, source=source)
+            if entities:
+                self._compute(tx, asking, entities)
+
         try:
-            with self._as_client(asking.client, ANTICIPATE_SECONDS) as tx:
-                values = {"client_id": asking.client.client_id, "most": ANTICIPATED}
-                entities = tx.all("serving/likely", values, source=source)
-                if entities:
-                    self._compute(tx, asking, entities)
+            with self.databases.session(asking.client.replica_conn_id) as replica:
+                guard.on_copies(self.databases, asking.client, replica, compute, timeout=ANTICIPATE_SECONDS, patience=0)
         except (psycopg.Error, PoolTimeout, ForesightError) as error:
             log.warning("%s/%s: nothing in advance: %s", asking.client.slug, asking.spec.model, message(error))
         finally:
