@@ -74,7 +74,7 @@ def read(databases: Databases, slug: str, as_of: datetime.datetime | None = None
 
 def _tell(tx: Transaction, rows: list[dict[str, Any]]) -> None:
     tx.run("business/told")
-    columns = ("entity_id", "as_of", "value", "late", "simple")
+    columns = ("entity_id", "entity_key", "as_of", "value", "late", "simple")
     tx.run("business/tell", {name: [row[name] for row in rows] for name in columns})
 
 

@@ -6,10 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from include.foresight import answering, champions, grades, guard
+from include.foresight import answering, champions, grades, guard, renumbering
 from include.foresight.answering import Answered
 from include.foresight.champions import Champion
 from include.foresight.database import Databases, Session, Transaction
@@ -19,8 +18,6 @@ from include.foresight.runs import Run
 from include.foresight.sql import statement
 
 SCORE_SECONDS = 300.0
-
-PREDICTIONS = {"issue": "issue_predictions", "pull_request": "pull_request_predictions"}
 
 
 @dataclass(frozen=True)
@@ -35,11 +32,13 @@ class Enriched:
 
 
 def enrich(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Enriched]:
-    """Write every model's predictions for the client's open entities; nothing in a dry run, or where it is off."""
+    """Write every model's predictions for the client's open entities, and take away those of what has another id now;
+    nothing in a dry run, or where predictions are off."""
     client = run.client
     if not client.ml_predictions_enabled or run.request.dry_run:
         return []
     with databases.locked(client.client_id) as primary, databases.session(client.replica_conn_id) as replica:
+        renumbering.forget(databases, primary, replica, client)
         with primary.as_client(client.client_id) as tx:
             serving = champions.read(tx, client.client_id)
         return [
@@ -89,12 +88,5 @@ def _write(primary: Session, answers: _Answers, run: Run, spec: ModelSpec) -> En
             for block in answers.rows:
                 copy.write(block)
         tx.run("enrichment/log", values)
-        written = tx.run("enrichment/upsert", values, **_table(spec)).rowcount
+        written = tx.run("enrichment/upsert", values, **renumbering.table(spec.entity)).rowcount
     return Enriched(spec.model, answers.answered.rung, written, answers.answered.excluded, answers.answered.remark)
-
-
-def _table(spec: ModelSpec) -> dict[str, sql.Identifier]:
-    return {
-        "predictions": sql.Identifier("ml", PREDICTIONS[spec.entity]),
-        "entity_id": sql.Identifier(f"{spec.entity}_id"),
-    }

@@ -15,7 +15,7 @@ platform keeps no history of) may change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -223,6 +223,7 @@ class _Probe:
     def changed(self) -> list[Leak]:
         # Of an entity with several rows the first, in which all of it is still to come.
         labels = {row["entity_id"]: row["label"] for row in self.rows}
+        keys = {row["entity_id"]: row["entity_key"] for row in self.rows}
         with self.primary.as_client(self.client_id) as tx:
             logged = tx.all(
                 "leaks/logged",
@@ -231,7 +232,8 @@ class _Probe:
                     "model": self.spec.model,
                     "feature_hash": self.table.feature_hash,
                     "spec_digest": self.spec.digest,
-                    "entity_ids": list(labels),
+                    "entity_ids": list(keys),
+                    "entity_keys": list(keys.values()),
                     "nights": NIGHTS,
                 },
             )
@@ -243,7 +245,7 @@ class _Probe:
                     "leaks/open_then",
                     {"client_id": self.client_id, "model": self.spec.model, "as_of": as_of},
                 )
-            scored = self._scored(as_of, list(night), unknown=[row["entity_id"] for row in later])
+            scored = self._scored(as_of, list(night), unknown=later)
             told = _matrix([[night[one][name] for name in self.names] for one in scored.entity_ids], len(self.names))
             if len(told) < 2:
                 continue
@@ -276,14 +278,18 @@ class _Probe:
             found.append(Leak(str(name), CHANGED, evidence))
         return found
 
-    def _scored(self, as_of: Any, entity_ids: Sequence[int], *, unknown: Sequence[int] = ()) -> _Rows:
-        """These entities scored as of a moment, with the labels of the `unknown` ones out of every history."""
+    def _scored(self, as_of: Any, entity_ids: Sequence[int], *, unknown: Sequence[Mapping[str, Any]] = ()) -> _Rows:
+        """These entities scored as of a moment, with the labels of the `unknown` ones out of every history.
+
+        `unknown`: entity_id and entity_key.
+        """
 
         def score(tx: Transaction) -> _Rows:
             with tx.savepoint():
                 if unknown:
-                    values = {"entity": self.spec.entity, "run_id": self.run.run_id, "entity_ids": list(unknown)}
-                    tx.run("leaks/set_aside", values)
+                    values = self.run.values | {"entity": self.spec.entity}
+                    values |= {f"entity_{part}s": [row[f"entity_{part}"] for row in unknown] for part in ("id", "key")}
+                    tx.run("leaks/set_aside", values, source=features.SOURCES[self.spec.entity])
                 found = self._score(tx, as_of, entity_ids)
                 raise psycopg.Rollback
             return found

@@ -138,9 +138,9 @@ def _health(primary: Session, replica: Session, run: Run, spec: ModelSpec, champ
         return Health(
             spec.model,
             UNHEALTHY,
-            f"{spec.entity} {row['entity_id']} was answered with {stored:.6g}; the same features now give {given:.6g}",
+            f"{spec.entity} {row['entity']} was answered with {stored:.6g}; the same features now give {given:.6g}",
         )
-    return Health(spec.model, HEALTHY, f"answers {spec.entity} {row['entity_id']} as before")
+    return Health(spec.model, HEALTHY, f"answers {spec.entity} {row['entity']} as before")
 
 
 def _features(stored: dict[str, Any], names: Sequence[str]) -> list[float]:
