@@ -12,12 +12,12 @@ predicted as (
     from jsonb_to_recordset(%(predicted)s::jsonb) as rows (entity text, entity_id bigint, entity_key text)
 ),
 compared as (
-    select i.key is distinct from p.entity_key as other
+    select (i.key = p.entity_key) is not true as other
     from predicted as p
     inner join ml.source_issues as i on i.id = p.entity_id and i.client_id = %(client_id)s::integer
     where p.entity = 'issue'
     union all
-    select r.key is distinct from p.entity_key as other
+    select (r.key = p.entity_key) is not true as other
     from predicted as p
     inner join ml.source_pull_requests as r on r.id = p.entity_id and r.client_id = %(client_id)s::integer
     where p.entity = 'pull_request'
