@@ -117,15 +117,19 @@ def register_clients(servers: Servers, say: Say) -> None:
     """A row of ml.clients for each of the platform's clients that has none. `sync_clients` does the rest."""
     with deployment.connections(servers.primary, servers.replica) as (primary, replica):
         # The copies are ours to read, the platform's tables perhaps not.
-        with deployment.as_owner(replica):
-            there = replica.execute(statement("deployment/copied_clients")).fetchall()
-        with deployment.as_owner(primary):
+        copied = statement("deployment/copied_clients")
+        there = deployment.as_owner(replica, lambda: replica.execute(copied).fetchall())
+
+        def register() -> tuple[int, int]:
             slugs = dict(primary.execute(statement("deployment/registered")).fetchall())
             new = platform_data.entries([(one, name, slugs.get(one)) for one, name in there], "wall")
             for entry in new:
                 primary.execute(statement("deployment/register_client"), entry)
+            return len(new), len(slugs)
+
+        new, known = deployment.as_owner(primary, register)
     deployment.provision(servers.primary, servers.replica, *(one for one, _ in there))
-    say(f"clients: {len(new)} new in the registry, {len(slugs)} were there")
+    say(f"clients: {new} new in the registry, {known} were there")
 
 
 def detach(servers: Servers, *, everything: bool, yes: bool, say: Say) -> Result:

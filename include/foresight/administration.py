@@ -5,13 +5,67 @@ Both are the same statements: what is printed is what would have been run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
-from include.foresight.errors import ConfigurationError
+from include.foresight.errors import ConfigurationError, ForesightError
+
+T = TypeVar("T")
+
+# How long a definition may wait for a table that is being read: every later reader of the table waits behind it. Longer
+# than it takes for readers of ours to be asked to give way (guard.py).
+LOCK_SECONDS = 3.0
+PAUSE_SECONDS = 1.0
+# How long a definition is tried again.
+PATIENCE = 600.0
+
+
+def patiently(
+    body: Callable[[], T],
+    *,
+    patience: float = PATIENCE,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], object] = time.sleep,
+) -> T:
+    """What `body` returns: definitions whose session does not wait long for a lock. Between its tries readers pass.
+    Raises ForesightError when it still gets no lock after `patience` seconds."""
+    deadline = clock() + patience
+    while True:
+        try:
+            return body()
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+            if clock() >= deadline:
+                raise ForesightError(
+                    f"a table is in use and could not be changed for {patience:.0f} s ({error.diag.message_primary}): "
+                    "pg_locks and pg_stat_activity show who reads it; end that and try again"
+                ) from error
+        pause(PAUSE_SECONDS)
+
+
+def with_locks(connection: psycopg.Connection, body: Callable[[], T]) -> T:
+    """As `patiently`, for definitions on this connection: in autocommit, or in one transaction that `body` opens."""
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        return body()  # a transaction is tried again as a whole, by whoever has begun it
+
+    def bounded() -> T:
+        connection.execute(lock_timeout())
+        try:
+            return body()
+        finally:
+            if not connection.closed:
+                connection.execute("reset lock_timeout")
+
+    return patiently(bounded)
+
+
+def lock_timeout() -> sql.Composed:
+    return sql.SQL("set lock_timeout to {}").format(f"{LOCK_SECONDS:.0f}s")
 
 
 @dataclass(frozen=True)
@@ -71,7 +125,7 @@ class Work:
             self.planned.append(step)
             return True
         try:
-            self.connection.execute(step.query)
+            with_locks(self.connection, lambda: self.connection.execute(step.query))
         except psycopg.errors.InsufficientPrivilege:
             if not self.connection.autocommit or self.connection.info.transaction_status:
                 raise  # the transaction around it is lost

@@ -26,6 +26,7 @@ MOST = 50
 class Anomaly:
     kind: str
     entity_id: int
+    entity_key: str | None
     severity: str
     sentence: str
 
@@ -48,7 +49,7 @@ def look(tx: Transaction, run: Mapping[str, Any], spec: ModelSpec) -> list[Anoma
         "most": MOST,
     }
     return [
-        Anomaly(kind, row["entity_id"], row["severity"], row["sentence"])
+        Anomaly(kind, **row)
         for kind in kinds()
         for row in tx.execute(sql.SQL(text(f"anomalies/{kind}")), values).fetchall()
     ]
@@ -60,5 +61,6 @@ def record(tx: Transaction, run: Mapping[str, Any], model: str, found: list[Anom
     tx.run("anomalies/forget", values)
     for kind in sorted({one.kind for one in found}):
         mine = [one for one in found if one.kind == kind]
-        columns = {name: [getattr(one, name) for one in mine] for name in ("entity_id", "severity", "sentence")}
+        names = ("entity_id", "entity_key", "severity", "sentence")
+        columns = {name: [getattr(one, name) for one in mine] for name in names}
         tx.run("anomalies/record", values | {"kind": kind} | columns)

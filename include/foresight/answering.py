@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
-from psycopg import sql
 
 from include.foresight import features, pgml, ranges
 from include.foresight.champions import Champion
@@ -18,15 +17,6 @@ from include.foresight.rungs import RECENT
 from include.foresight.sql import statement
 
 log = logging.getLogger(__name__)
-
-# Where an entity's row is, and what people call it.
-SOURCES = {
-    "issue": (sql.Identifier("ml", "source_issues"), sql.SQL("source.key")),
-    "pull_request": (
-        sql.Identifier("ml", "source_pull_requests"),
-        sql.SQL("source.repository || '#' || source.number::bigint"),
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -68,9 +58,8 @@ def answer(
         tx.run("answering/simple")
     if remark:
         log.warning("client %s, model '%s': %s", client_id, spec.model, remark)
-    source, key = SOURCES[spec.entity]
     values = {"model": spec.model, "answered_by": champion.model_uuid if with_model else ranges.SIMPLE}
-    tx.define(statement("answering/outgoing", source=source, key=key), values)
+    tx.define(statement("answering/outgoing"), values)
     excluded = tx.one("answering/excluded")["excluded"]
     return Answered(champion.rung if with_model else RECENT, names, feature_hash, excluded, remark)
 

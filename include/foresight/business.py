@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from include.foresight import clients, model_specs
+from include.foresight import clients, guard, model_specs
 from include.foresight.clients import Client
 from include.foresight.database import Databases, Transaction
 from include.foresight.model_specs import ModelSpec
@@ -34,6 +34,9 @@ class Finding:
     part: float
     rows: int
     formula: str
+
+
+Figure = Callable[[Transaction, Client, ModelSpec, datetime.datetime], Finding]
 
 
 def clients_of(databases: Databases) -> list[str]:
@@ -60,15 +63,18 @@ def read(databases: Databases, slug: str, as_of: datetime.datetime | None = None
     found = []
     with databases.session(client.replica_conn_id) as replica:
         for model, figure in FIGURES.items():
-            with replica.as_client(client.client_id, timeout=READ_SECONDS) as tx:
+
+            def read_outcomes(tx: Transaction, model: str = model, figure: Figure = figure) -> Finding:
                 _tell(tx, told[model])
-                found.append(figure(tx, client, specs[model], moment))
+                return figure(tx, client, specs[model], moment)
+
+            found.append(guard.on_copies(databases, client, replica, read_outcomes, timeout=READ_SECONDS))
     return found
 
 
 def _tell(tx: Transaction, rows: list[dict[str, Any]]) -> None:
     tx.run("business/told")
-    columns = ("entity_id", "as_of", "value", "late", "simple")
+    columns = ("entity_id", "entity_key", "as_of", "value", "late", "simple")
     tx.run("business/tell", {name: [row[name] for row in rows] for name in columns})
 
 
@@ -125,7 +131,7 @@ def _share(part: float, whole: float) -> float | None:
 
 
 # By model, in the order of the report.
-FIGURES: Mapping[str, Callable[[Transaction, Client, ModelSpec, datetime.datetime], Finding]] = {
+FIGURES: Mapping[str, Figure] = {
     "trajectory": _late_epics,
     "complexity": _missized_issues,
     "rework": _caught_rework,

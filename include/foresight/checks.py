@@ -17,7 +17,7 @@ CHECKS = ROOT / "checks"
 SEVERITIES = ("block", "warn", "quarantine")
 ENTITIES = ("issue", "pull_request")
 # What a check can ask for by these names is given; `run_id` and `check_name` are those of the statement around it.
-GIVEN = ("client_id", "as_of")
+GIVEN = ("client_id", "as_of", "predicted")
 RESERVED = (*GIVEN, "run_id", "check_name")
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")

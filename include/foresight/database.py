@@ -111,23 +111,32 @@ class Session:
 
     @contextlib.contextmanager
     def transaction(
-        self, role: str, *, search_path: Sequence[str] = (), timeout: float | None = None
+        self,
+        role: str,
+        *,
+        search_path: Sequence[str] = (),
+        timeout: float | None = None,
+        lock_timeout: float | None = None,
     ) -> Iterator[Transaction]:
-        """A transaction as `role`. `timeout`: seconds that one statement may take on the server."""
+        """A transaction as `role`. `timeout`: seconds that one statement may take on the server; `lock_timeout`:
+        seconds that it may wait for one lock."""
         with self.connection.transaction():
             self._set("role", role)
             if search_path:
                 self._set("search_path", *search_path)
             if timeout is not None:
                 self._set("statement_timeout", f"{int(timeout * 1000)}ms")
+            if lock_timeout is not None:
+                self._set("lock_timeout", f"{int(lock_timeout * 1000)}ms")
             yield Transaction(self.connection, self.longest)
 
     def as_client(
-        self, client_id: int, *, timeout: float | None = None
+        self, client_id: int, *, timeout: float | None = None, lock_timeout: float | None = None
     ) -> contextlib.AbstractContextManager[Transaction]:
         """A transaction of the client's role. Its own schema comes first, so a statement need not know its name."""
         path = (names.client_schema(client_id), "ml", "public")
-        return self.transaction(names.client_role(client_id), search_path=path, timeout=timeout)
+        role = names.client_role(client_id)
+        return self.transaction(role, search_path=path, timeout=timeout, lock_timeout=lock_timeout)
 
     def as_fleet(self, timeout: float | None = None) -> Opened:
         return self.transaction(names.FLEET, timeout=timeout)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from include.foresight import inspection, migrations, names, replication, roles
-from include.foresight.administration import AdministratorNeeded, Step, Work
+from include.foresight.administration import AdministratorNeeded, Step, Work, with_locks
 from include.foresight.errors import ConfigurationError
 from include.foresight.inspection import Look
 from include.foresight.roles import APP, REPLICATION
@@ -24,6 +25,7 @@ from include.foresight.sql import ROOT, statement
 __all__ = ["APP", "REPLICATION", "Passwords", "attach", "inspect", "install", "prepare", "provision", "rehearse"]
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -145,12 +147,10 @@ def _prepare(
     if any(one.step.first for work in works for one in work.left):
         return looks
     force = roles.bypasses(looks[1], names.OWNER)
-    with as_owner(replica.connection):
-        replication.make_copies(primary.connection, replica.connection)
+    as_owner(replica.connection, lambda: replication.make_copies(primary.connection, replica.connection))
     upgrade(dsns[1], "replica", progress)
     install_pgml(replica, progress)
-    with as_owner(replica.connection):
-        replication.secure_copies(replica.connection, force=force)
+    as_owner(replica.connection, lambda: replication.secure_copies(replica.connection, force=force))
     upgrade(dsns[0], "primary", progress)
     open_tables(primary, looks[0])
     reserve_models(primary, replica)
@@ -185,8 +185,9 @@ def _opens(dsn: str, role: str, password: str) -> bool:
 
 def open_tables(primary: Work, look: Look) -> None:
     """Policies for the owner of schema ml and for the role of the replication, where these pass none without one."""
-    with as_owner(primary.connection):
-        connection = primary.connection
+    connection = primary.connection
+
+    def open_closed() -> None:
         if not roles.bypasses(look, names.OWNER):
             for (name,) in connection.execute(statement("deployment/closed_to_owner")).fetchall():
                 table = sql.Identifier("ml", name)
@@ -199,13 +200,15 @@ def open_tables(primary: Work, look: Look) -> None:
                 table = sql.Identifier("ml", name)
                 connection.execute(statement("deployment/open_to_replication", table=table, role=REPLICATION))
 
+    as_owner(connection, open_closed)
+
 
 def reserve_models(primary: Work, replica: Work) -> None:
     """Let the replica's next model have an id that no model has had, also where it was rebuilt from nothing."""
     if replica.left:
         return  # perhaps without pgml
-    with as_owner(primary.connection):
-        (last,) = primary.connection.execute(statement("deployment/last_model")).fetchone()
+    last_model = statement("deployment/last_model")
+    (last,) = as_owner(primary.connection, lambda: primary.connection.execute(last_model).fetchone())
     allowed, reached = replica.connection.execute(statement("deployment/may_reserve")).fetchone()
     if last > (reached or 0):
         query = statement("deployment/reserve_models", id=sql.Literal(last))
@@ -252,12 +255,15 @@ def sessions(primary_dsn: str, replica_dsn: str) -> Iterator[tuple[psycopg.Conne
         yield both
 
 
-@contextlib.contextmanager
-def as_owner(connection: psycopg.Connection) -> Iterator[None]:
-    """One transaction as the owner of schema ml and of the copies."""
-    with connection.transaction():
-        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(names.OWNER)))
-        yield
+def as_owner(connection: psycopg.Connection, body: Callable[[], T]) -> T:
+    """What `body` returns, in one transaction as the owner of schema ml and of the copies."""
+
+    def owned() -> T:
+        with connection.transaction():
+            connection.execute(sql.SQL("set local role {}").format(sql.Identifier(names.OWNER)))
+            return body()
+
+    return with_locks(connection, owned)
 
 
 def check_servers(primary: Look, replica: Look) -> None:

@@ -44,9 +44,9 @@ def losses(primary: psycopg.Connection) -> dict[str, int]:
     """How much of what is in schema ml of the primary; empty where there is none."""
     if not primary.execute(statement("detachment/schemas")).rowcount:
         return {}
-    with deployment.as_owner(primary):
-        cursor = primary.execute(statement("detachment/losses"))
-        return {column.name: value for column, value in zip(cursor.description, cursor.fetchone(), strict=True)}
+    losses = statement("detachment/losses")
+    cursor = deployment.as_owner(primary, lambda: primary.execute(losses))
+    return {column.name: value for column, value in zip(cursor.description, cursor.fetchone(), strict=True)}
 
 
 def _subscription(replica: psycopg.Connection) -> Iterator[Step]:

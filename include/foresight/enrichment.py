@@ -6,21 +6,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from include.foresight import answering, champions, grades
+from include.foresight import answering, champions, grades, guard, renumbering
 from include.foresight.answering import Answered
 from include.foresight.champions import Champion
-from include.foresight.database import Databases, Session
+from include.foresight.database import Databases, Session, Transaction
 from include.foresight.model_specs import ModelSpec
 from include.foresight.rungs import PRIOR, RECENT
 from include.foresight.runs import Run
 from include.foresight.sql import statement
 
 SCORE_SECONDS = 300.0
-
-PREDICTIONS = {"issue": "issue_predictions", "pull_request": "pull_request_predictions"}
 
 
 @dataclass(frozen=True)
@@ -35,15 +32,17 @@ class Enriched:
 
 
 def enrich(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Enriched]:
-    """Write every model's predictions for the client's open entities; nothing in a dry run, or where it is off."""
+    """Write every model's predictions for the client's open entities, and take away those of what has another id now;
+    nothing in a dry run, or where predictions are off."""
     client = run.client
     if not client.ml_predictions_enabled or run.request.dry_run:
         return []
     with databases.locked(client.client_id) as primary, databases.session(client.replica_conn_id) as replica:
+        renumbering.forget(databases, primary, replica, client)
         with primary.as_client(client.client_id) as tx:
             serving = champions.read(tx, client.client_id)
         return [
-            _write(primary, _predict(replica, run, spec, serving[spec.model]), run, spec)
+            _write(primary, _predict(databases, replica, run, spec, serving[spec.model]), run, spec)
             for spec in specs
             if spec.model in serving
         ]
@@ -59,14 +58,15 @@ class _Answers:
     milliseconds: int
 
 
-def _predict(replica: Session, run: Run, spec: ModelSpec, champion: Champion) -> _Answers:
-    began = time.monotonic()
-    client_id = run.client.client_id
-    with replica.as_client(client_id, timeout=SCORE_SECONDS) as tx:
-        answered = answering.answer(tx, spec, client_id, run.as_of, champion)
+def _predict(databases: Databases, replica: Session, run: Run, spec: ModelSpec, champion: Champion) -> _Answers:
+    def ask(tx: Transaction) -> _Answers:
+        began = time.monotonic()
+        answered = answering.answer(tx, spec, run.client.client_id, run.as_of, champion)
         with tx.connection.cursor().copy(statement("enrichment/copy_out")) as copy:
             rows = [bytes(block) for block in copy]
-    return _Answers(champion, answered, rows, round((time.monotonic() - began) * 1000))
+        return _Answers(champion, answered, rows, round((time.monotonic() - began) * 1000))
+
+    return guard.on_copies(databases, run.client, replica, ask, timeout=SCORE_SECONDS)
 
 
 def _write(primary: Session, answers: _Answers, run: Run, spec: ModelSpec) -> Enriched:
@@ -88,12 +88,5 @@ def _write(primary: Session, answers: _Answers, run: Run, spec: ModelSpec) -> En
             for block in answers.rows:
                 copy.write(block)
         tx.run("enrichment/log", values)
-        written = tx.run("enrichment/upsert", values, **_table(spec)).rowcount
+        written = tx.run("enrichment/upsert", values, **renumbering.table(spec.entity)).rowcount
     return Enriched(spec.model, answers.answered.rung, written, answers.answered.excluded, answers.answered.remark)
-
-
-def _table(spec: ModelSpec) -> dict[str, sql.Identifier]:
-    return {
-        "predictions": sql.Identifier("ml", PREDICTIONS[spec.entity]),
-        "entity_id": sql.Identifier(f"{spec.entity}_id"),
-    }

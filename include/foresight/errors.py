@@ -51,5 +51,13 @@ class FitTimedOut(ForesightError):
     """A training took longer than its limit and was ended on the server."""
 
 
+class FitCancelled(ForesightError):
+    """A training was cancelled on the server before its limit."""
+
+
+class GaveWay(ForesightError):
+    """The copies could not be read because replication or set-up kept needing them for themselves: waiting helps."""
+
+
 class ReplayRefused(ForesightError):
     """A replay on an installation that is not thrown away afterwards."""

@@ -31,7 +31,14 @@ CONTRACT = (
     "slice",
     "excluded",
 )
-PART = "part"
+# What a table of ours has beside them and the features: what the entity is called, and a training table's parts.
+KEY, PART = "entity_key", "part"
+
+# Where an entity's row is: `id`, and `key`, by which people know it.
+SOURCES = {
+    "issue": sql.Identifier("ml", "source_issues"),
+    "pull_request": sql.Identifier("ml", "source_pull_requests"),
+}
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ def build(tx: Transaction, spec: ModelSpec, client_id: int, as_of: datetime.date
     view = sql.Identifier(schema, names.ordered_view(name))
     tx.run("features/drop_table", table=table, view=view)
     tx.define(
-        statement("features/build_table", table=table, features=select(spec)),
+        statement("features/build_table", table=table, features=select(spec), source=SOURCES[spec.entity]),
         parameters(spec, client_id, as_of, scoring=False) | {"test_size": spec.test_size},
     )
     described = tx.one("features/describe", {"client_id": client_id}, table=table)
@@ -153,7 +160,7 @@ def score(
 ) -> tuple[str, ...]:
     """Put the rows to predict into the temporary table `scored` and return the names of their features."""
     tx.define(
-        statement("features/score", features=select(spec)),
+        statement("features/score", features=select(spec), source=SOURCES[spec.entity]),
         parameters(spec, client_id, as_of, scoring=True, entity_ids=entity_ids),
     )
     return columns(tx, sql.Identifier("scored"))
@@ -174,7 +181,7 @@ def columns(tx: Transaction, table: sql.Identifier) -> tuple[str, ...]:
 
 def _features(rows: psycopg.Cursor) -> tuple[str, ...]:
     found = [column.name for column in rows.description or []]
-    return tuple(name for name in found if name not in CONTRACT and name != PART)
+    return tuple(name for name in found if name not in (*CONTRACT, KEY, PART))
 
 
 def listed(feature_names: Sequence[str]) -> sql.Composable:

@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from include.foresight import names
-from include.foresight.replication import EXTRA, NEEDED, PUBLISHED
+from include.foresight.replication import EXTRA, NEEDED, OPTIONAL, PUBLISHED, missing_tables
 from include.foresight.sql import statement
 
 OLDEST_SERVER = 150000
@@ -153,7 +153,7 @@ def problems(primary: Look, replica: Look) -> list[str]:
             "the replica has no pgml and nothing to make it of: install PL/Python (Debian's package "
             "postgresql-plpython3-NN) and our engine, or PostgresML, on its machine"
         )
-    missing = [name for name in PUBLISHED if name not in primary.tables]
+    missing = missing_tables(primary.tables)
     if missing:
         found.append(f"the platform's schema public has no table {', '.join(missing)}")
     keyless = [name for name, one in primary.tables.items() if not one["has_key"]]
@@ -197,7 +197,8 @@ def drift(source: Mapping[str, Mapping[str, str]], copies: Mapping[str, Mapping[
     for name, columns in copies.items():
         there = source.get(name)
         if there is None:
-            found.append(f"table {name} is gone from the primary; its copy stays as it was")
+            if name not in OPTIONAL:
+                found.append(f"table {name} is gone from the primary; its copy stays as it was")
             continue
         for column, kind in there.items():
             if column not in columns:

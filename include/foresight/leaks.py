@@ -15,15 +15,16 @@ platform keeps no history of) may change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import psycopg
 
-from include.foresight import features
-from include.foresight.database import Session, Transaction
+from include.foresight import features, guard
+from include.foresight.database import Databases, Session, Transaction
 from include.foresight.errors import ForesightError
 from include.foresight.features import TrainingTable
 from include.foresight.model_specs import ModelSpec
@@ -36,6 +37,8 @@ ROWS = 1500
 NIGHTS = 3
 MOMENTS = 2
 COMPANIONS = 25
+
+SCORE_SECONDS = 300.0
 
 # Fewer rows than these say nothing.
 FEWEST = 20
@@ -61,10 +64,6 @@ SAME, VARIED = 0.98, 0.5
 MISSING = -1e9
 
 
-class Undo(Exception):
-    """Ends a transaction of which nothing is to stay."""
-
-
 @dataclass(frozen=True)
 class Leak:
     """`evidence`: what was seen, with the figures."""
@@ -86,9 +85,11 @@ class _Rows:
         return self.values[[places[entity_id] for entity_id in entity_ids]]
 
 
-def probe(primary: Session, replica: Session, run: Run, spec: ModelSpec, table: TrainingTable) -> list[Leak]:
+def probe(
+    databases: Databases, primary: Session, replica: Session, run: Run, spec: ModelSpec, table: TrainingTable
+) -> list[Leak]:
     """Every feature that gives itself away, with the first sign of it; in the order of the features."""
-    probe = _Probe(primary, replica, run, spec, table)
+    probe = _Probe(databases, primary, replica, run, spec, table)
     found: dict[str, Leak] = {}
     for leak in [*probe.power(), *probe.at_their_moment(), *probe.changed()]:
         if leak.kind == MOMENT or leak.feature not in spec.accepted:
@@ -104,8 +105,17 @@ def reason(leaks: Sequence[Leak]) -> str:
 
 
 class _Probe:
-    def __init__(self, primary: Session, replica: Session, run: Run, spec: ModelSpec, table: TrainingTable) -> None:
-        self.primary, self.replica, self.run, self.spec, self.table = primary, replica, run, spec, table
+    def __init__(
+        self,
+        databases: Databases,
+        primary: Session,
+        replica: Session,
+        run: Run,
+        spec: ModelSpec,
+        table: TrainingTable,
+    ) -> None:
+        self.databases, self.primary, self.replica = databases, primary, replica
+        self.run, self.spec, self.table = run, spec, table
         self.client_id = run.client.client_id
         self.names = table.feature_names
         with replica.as_client(self.client_id) as tx:
@@ -122,8 +132,7 @@ class _Probe:
     @cached_property
     def now(self) -> np.ndarray:
         """The features of what is to be predicted."""
-        with self.replica.as_client(self.client_id) as tx:
-            return self._score(tx, self.run.as_of, None).values
+        return self._on_copies(lambda tx: self._score(tx, self.run.as_of, None)).values
 
     # --- One feature alone
 
@@ -214,6 +223,7 @@ class _Probe:
     def changed(self) -> list[Leak]:
         # Of an entity with several rows the first, in which all of it is still to come.
         labels = {row["entity_id"]: row["label"] for row in self.rows}
+        keys = {row["entity_id"]: row["entity_key"] for row in self.rows}
         with self.primary.as_client(self.client_id) as tx:
             logged = tx.all(
                 "leaks/logged",
@@ -222,7 +232,8 @@ class _Probe:
                     "model": self.spec.model,
                     "feature_hash": self.table.feature_hash,
                     "spec_digest": self.spec.digest,
-                    "entity_ids": list(labels),
+                    "entity_ids": list(keys),
+                    "entity_keys": list(keys.values()),
                     "nights": NIGHTS,
                 },
             )
@@ -234,7 +245,7 @@ class _Probe:
                     "leaks/open_then",
                     {"client_id": self.client_id, "model": self.spec.model, "as_of": as_of},
                 )
-            scored = self._scored(as_of, list(night), unknown=[row["entity_id"] for row in later])
+            scored = self._scored(as_of, list(night), unknown=later)
             told = _matrix([[night[one][name] for name in self.names] for one in scored.entity_ids], len(self.names))
             if len(told) < 2:
                 continue
@@ -267,20 +278,26 @@ class _Probe:
             found.append(Leak(str(name), CHANGED, evidence))
         return found
 
-    def _scored(self, as_of: Any, entity_ids: Sequence[int], *, unknown: Sequence[int] = ()) -> _Rows:
-        """These entities scored as of a moment, with the labels of the `unknown` ones out of every history."""
-        found: _Rows | None = None
-        try:
-            with self.replica.as_client(self.client_id) as tx:
+    def _scored(self, as_of: Any, entity_ids: Sequence[int], *, unknown: Sequence[Mapping[str, Any]] = ()) -> _Rows:
+        """These entities scored as of a moment, with the labels of the `unknown` ones out of every history.
+
+        `unknown`: entity_id and entity_key.
+        """
+
+        def score(tx: Transaction) -> _Rows:
+            with tx.savepoint():
                 if unknown:
-                    values = {"entity": self.spec.entity, "run_id": self.run.run_id, "entity_ids": list(unknown)}
-                    tx.run("leaks/set_aside", values)
+                    values = self.run.values | {"entity": self.spec.entity}
+                    values |= {f"entity_{part}s": [row[f"entity_{part}"] for row in unknown] for part in ("id", "key")}
+                    tx.run("leaks/set_aside", values, source=features.SOURCES[self.spec.entity])
                 found = self._score(tx, as_of, entity_ids)
-                raise Undo
-        except Undo:
-            pass
-        assert found is not None
-        return found
+                raise psycopg.Rollback
+            return found
+
+        return self._on_copies(score)
+
+    def _on_copies(self, body: Callable[[Transaction], _Rows]) -> _Rows:
+        return guard.on_copies(self.databases, self.run.client, self.replica, body, timeout=SCORE_SECONDS)
 
     def _score(self, tx: Transaction, as_of: Any, entity_ids: Sequence[int] | None) -> _Rows:
         names = features.score(tx, self.spec, self.client_id, as_of, entity_ids)

@@ -21,7 +21,7 @@ from alembic.script.revision import RevisionError, RevisionMap
 from psycopg import sql
 from sqlalchemy.pool import NullPool
 
-from include.foresight import names
+from include.foresight import administration, names
 from include.foresight.errors import ConfigurationError
 from include.foresight.sql import ROOT, statement
 
@@ -80,15 +80,22 @@ def upgrade(dsn: str, history: History) -> list[str]:
     """Bring one database up to date, as schema ml's owner. What was run: migrations, and `functions` for all those.
 
     `dsn` is a conninfo of a role that may become foresight_owner. Each migration is one transaction, and functions and
-    views are part of the last one's; without a migration they are re-applied only if a file has changed.
+    views are part of the last one's; without a migration they are re-applied only if a file has changed. While others
+    read a table or view that it changes, it tries again and again.
     """
+    run: list[str] = []
+    administration.patiently(lambda: _upgrade(dsn, history, run))
+    return list(dict.fromkeys(run))  # a script that got no lock was run twice
+
+
+def _upgrade(dsn: str, history: History, run: list[str]) -> None:
+    """One try of `upgrade`, which goes on after what is committed."""
     scripts, functions = history.scripts(), history.function_scripts()
     digest = digest_of(functions)
     driver = psycopg.connect(dsn)
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://", creator=lambda: driver, poolclass=NullPool, use_native_hstore=False
     )
-    run: list[str] = []
 
     def execute(paths: list[Path]) -> None:
         for path in paths:
@@ -109,6 +116,7 @@ def upgrade(dsn: str, history: History) -> list[str]:
         # A routine of the platform's in the path must not be taken for one of PostgreSQL's.
         driver.execute("set search_path to pg_catalog, public")
         driver.execute("set client_min_messages to warning")
+        driver.execute(administration.lock_timeout())
         driver.commit()
         last = scripts[-1] if scripts else None
 
@@ -140,7 +148,6 @@ def upgrade(dsn: str, history: History) -> list[str]:
         if driver.execute(statement("deployment/applied"), {"part": "functions"}).fetchone() != (digest,):
             apply_functions()
         driver.commit()
-    return run
 
 
 def revisions_of(scripts: list[Path], work: Callable[[Path], Callable[[], None]]) -> Iterator[Script]:

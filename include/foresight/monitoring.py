@@ -15,6 +15,7 @@ from include.foresight import (
     champions,
     drift,
     features,
+    guard,
     pgml,
     replication,
     retraining,
@@ -55,13 +56,18 @@ def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[He
         with primary.as_client(client.client_id) as tx:
             serving = champions.read(tx, client.client_id)
         behind = replication.behind(primary, replica, BEHIND_SECONDS)
-        with replica.as_client(client.client_id) as tx:
-            data_as_of = tx.one("serving/data_clock", {"client_id": client.client_id})["moment"]
+        data_as_of = guard.on_copies(
+            databases,
+            client,
+            replica,
+            lambda tx: tx.one("serving/data_clock", {"client_id": client.client_id})["moment"],
+            timeout=DRIFT_SECONDS,
+        )
         found = [_health(primary, replica, run, spec, serving.get(spec.model)) for spec in specs]
         if behind is None:
             found = [_late(one) for one in found]
         for place, spec in enumerate(specs):
-            known = _outcomes(primary, replica, run, spec)
+            known = _outcomes(databases, primary, replica, run, spec)
             with primary.as_client(client.client_id, timeout=DRIFT_SECONDS) as tx:
                 shifts = drift.look(tx, client, spec, known, run.as_of)
                 drift.record(tx, run.values, spec.model, shifts)
@@ -90,13 +96,18 @@ def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[He
     return found
 
 
-def _outcomes(primary: Session, replica: Session, run: Run, spec: ModelSpec) -> list[Outcome]:
+def _outcomes(databases: Databases, primary: Session, replica: Session, run: Run, spec: ModelSpec) -> list[Outcome]:
     """What earlier answers have come to, as of the run."""
     client = run.client
     with primary.as_client(client.client_id, timeout=DRIFT_SECONDS) as tx:
         told = track_record.told(tx, client, spec, run.as_of)
-    with replica.as_client(client.client_id, timeout=DRIFT_SECONDS) as tx:
-        return track_record.outcomes(tx, client, spec, told, run.as_of)
+    return guard.on_copies(
+        databases,
+        client,
+        replica,
+        lambda tx: track_record.outcomes(tx, client, spec, told, run.as_of),
+        timeout=DRIFT_SECONDS,
+    )
 
 
 def last(tx: Transaction, client_id: int) -> list[dict[str, Any]]:
@@ -139,9 +150,9 @@ def _health(primary: Session, replica: Session, run: Run, spec: ModelSpec, champ
         return Health(
             spec.model,
             UNHEALTHY,
-            f"{spec.entity} {row['entity_id']} was answered with {stored:.6g}; the same features now give {given:.6g}",
+            f"{spec.entity} {row['entity']} was answered with {stored:.6g}; the same features now give {given:.6g}",
         )
-    return Health(spec.model, HEALTHY, f"answers {spec.entity} {row['entity_id']} as before")
+    return Health(spec.model, HEALTHY, f"answers {spec.entity} {row['entity']} as before")
 
 
 def _features(stored: dict[str, Any], names: Sequence[str]) -> list[float]:

@@ -6,7 +6,6 @@ fail, models by id, every argument cast, our own order of rows with `test_sampli
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from include.foresight.database import Databases, Session, Transaction
-from include.foresight.errors import FitTimedOut
+from include.foresight.errors import FitCancelled, FitTimedOut
+from include.foresight.guard import Guard
 from include.foresight.sql import statement
 
 # After this many seconds over its limit a fit that does not listen to a cancel is ended with its backend.
@@ -69,7 +69,8 @@ def train(
 ) -> Trained:
     """Train on the relation (training rows first) in `session`, as the client. `label`: the column that is learned.
 
-    Raises FitTimedOut when it took longer than `limit` seconds, and what the server refused as psycopg.Error.
+    Raises FitTimedOut when it took longer than `limit` seconds, FitCancelled when somebody else cancelled it before,
+    and what the server refused as psycopg.Error.
     """
     values = {
         "project": project,
@@ -81,17 +82,33 @@ def train(
         "label": label,
         "runtime": PYTHON if (task, algorithm) in IN_PYTHON else None,
     }
+    what = f"training of {project} with {algorithm}"
+    timed_out = FitTimedOut(f"{what} took longer than its limit of {limit:g} s and was ended")
     began = time.monotonic()
-    with Watch(databases, conn_id, session, limit + GRACE) as watch:
-        try:
-            with session.as_client(client_id, timeout=limit) as tx:
+    guard = Guard(databases, conn_id, session, statement("guard/terminate"), limit + GRACE)
+    try:
+        with session.as_client(client_id, timeout=limit) as tx:
+            # Left before the commit: a backend that is ended has stored nothing, and one that has stored is not ended.
+            with guard:
                 tx.run("pgml/train", values)
-        except (psycopg.errors.QueryCanceled, psycopg.OperationalError) as error:
-            if watch.ended or isinstance(error, psycopg.errors.QueryCanceled):
-                raise FitTimedOut(
-                    f"training of {project} with {algorithm} took longer than its limit of {limit:g} s and was ended"
-                ) from error
-            raise
+            if guard.signalled:
+                raise timed_out
+    except psycopg.Error as error:
+        seconds = time.monotonic() - began
+        if guard.signalled:
+            raise timed_out from error
+        if isinstance(error, psycopg.errors.QueryCanceled):
+            # The server's own timeout cannot come before the limit.
+            if seconds >= limit:
+                raise timed_out from error
+            raise FitCancelled(
+                f"{what} was cancelled on the server after {seconds:.0f} s, before its limit of {limit:g} s: "
+                "by an administrator or another session"
+            ) from error
+        raise
+    finally:
+        if guard.signalled:
+            session.connection.close()
     seconds = time.monotonic() - began
     with session.as_client(client_id) as tx:
         row = tx.one("pgml/last_model")
@@ -247,26 +264,3 @@ def is_ours(version: str) -> bool:
 
 def _listed(features: Sequence[str]) -> sql.Composable:
     return sql.SQL(", ").join(map(sql.Identifier, features))
-
-
-class Watch:
-    """Ends the backend of a session after some seconds, unless the body is left before."""
-
-    def __init__(self, databases: Databases, conn_id: str, session: Session, seconds: float) -> None:
-        self.ended = False
-        self._databases, self._conn_id = databases, conn_id
-        self._pid = session.connection.info.backend_pid
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
-
-    def _end(self) -> None:
-        self.ended = True
-        with self._databases.session(self._conn_id) as other:
-            other.connection.execute(statement("pgml/terminate"), {"pid": self._pid})
-
-    def __enter__(self) -> Watch:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()

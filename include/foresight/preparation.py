@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from include.foresight import champions, clients, model_specs, names, pgml, promotion, replication, runs
+from include.foresight import champions, clients, guard, model_specs, names, pgml, promotion, replication, runs
 from include.foresight.clients import Client
 from include.foresight.database import Databases, Session
 from include.foresight.errors import ReplicaBehind
@@ -20,6 +20,9 @@ from include.foresight.runs import Request, Run
 from include.foresight.version import code_version
 
 log = logging.getLogger(__name__)
+
+# Reading all of a client's rows once.
+SOURCE_SECONDS = 300.0
 
 # Training tables, and what else is kept of earlier nights.
 KEPT_RUNS = 2
@@ -51,7 +54,7 @@ def prepare(
             runs.check_throw_away(primary)
         if replication.behind(primary, replica, patience) is None:
             return Preparation(WAITING, reason=f"the replica {client.replica_conn_id} is behind")
-        as_of, source = _source_state(replica, client)
+        as_of, source = _source_state(databases, replica, client)
         as_of = request.as_of or as_of
         fingerprint = _fingerprint(client, source)
         kept = KEPT_IN_REPLAY if request.trigger == runs.REPLAY else promotion.RESTORABLE
@@ -69,10 +72,16 @@ def give_up_waiting(client_slug: str, seconds: float) -> None:
     )
 
 
-def _source_state(replica: Session, client: Client) -> tuple[datetime.datetime, str]:
+def _source_state(databases: Databases, replica: Session, client: Client) -> tuple[datetime.datetime, str]:
     """The client's clock, and what its rows came to."""
-    with replica.as_client(client.client_id) as tx:
-        row = tx.one("preparation/source_state", {"client_id": client.client_id, "clock": client.clock})
+    values = {"client_id": client.client_id, "clock": client.clock}
+    row = guard.on_copies(
+        databases,
+        client,
+        replica,
+        lambda tx: tx.one("preparation/source_state", values),
+        timeout=SOURCE_SECONDS,
+    )
     if client.clock == "data":
         return row["last_moment"] or row["wall"], row["content"]
     return row["wall"], row["content"]

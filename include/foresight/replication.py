@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ PUBLISHED = (
     "projects",
     "workflows",
     "status_mappings",
+    "issuetype_mappings",
     "issuetypes",
     "statuses",
     "issues",
@@ -46,6 +47,9 @@ OURS = ("clients", "champions", "ranges", "heartbeat", "api_keys", "client_peopl
 # What tells rows and clients apart (a client's own row by its id); a platform without these is refused.
 NEEDED = ("id", "client_id")
 
+# Tables that a platform may lack: their copies are there, empty, so that the views are the same everywhere.
+OPTIONAL = ("issuetype_mappings",)
+
 _TEXT, _TIME = "character varying", "timestamp without time zone"
 _COUNT, _SECONDS = "integer", "double precision"
 # Without the platform's word for it, every row counts.
@@ -56,7 +60,8 @@ _COMMON = {"active": "boolean default true"}
 EXTRA: Mapping[str, Mapping[str, str]] = {
     "projects": {"key": _TEXT},
     "status_mappings": {"status_to": _TEXT, "status_category": _TEXT},
-    "issuetypes": {"original_name": _TEXT, "hierarchy_level": _COUNT},
+    "issuetype_mappings": {"issuetype_to": _TEXT},
+    "issuetypes": {"original_name": _TEXT, "hierarchy_level": _COUNT, "issuetype_mapping_id": _COUNT},
     "statuses": {"original_name": _TEXT, "category": _TEXT, "status_mapping_id": _COUNT},
     "issues": _COMMON
     | dict.fromkeys(("key", "team", "summary", "custom_field_01", "custom_field_05", "assignee", "priority"), _TEXT)
@@ -98,9 +103,14 @@ def table(name: str) -> sql.Identifier:
     return sql.Identifier("public", name)
 
 
-def everything() -> sql.Composed:
-    """Every published table, with commas between."""
-    return sql.SQL(", ").join([*map(table, PUBLISHED), *(sql.Identifier("ml", name) for name in OURS)])
+def everything(tables: Sequence[str] = PUBLISHED) -> sql.Composed:
+    """These tables of the platform's and ours, with commas between."""
+    return sql.SQL(", ").join([*map(table, tables), *(sql.Identifier("ml", name) for name in OURS)])
+
+
+def missing_tables(there: Container[str]) -> list[str]:
+    """The tables that a platform must have, and that are not there."""
+    return [name for name in PUBLISHED if name not in OPTIONAL and name not in there]
 
 
 def make_copies(primary: psycopg.Connection, replica: psycopg.Connection) -> None:
@@ -113,9 +123,11 @@ def make_copies(primary: psycopg.Connection, replica: psycopg.Connection) -> Non
     wanted = {"tables": list(PUBLISHED)}
     for name, column, kind, in_key in primary.execute(statement("replication/source_columns"), wanted):
         columns[name].append((column, kind, in_key))
-    missing = [name for name, found in columns.items() if not found]
+    missing = missing_tables([name for name, found in columns.items() if found])
     if missing:
         raise ConfigurationError(f"the platform's schema public has no table {', '.join(missing)}")
+    for name in OPTIONAL:
+        columns[name] = columns[name] or [(column, _COUNT, column == "id") for column in NEEDED]
     keyless = [name for name, found in columns.items() if not any(in_key for _, _, in_key in found)]
     if keyless:
         raise ConfigurationError(
@@ -173,13 +185,12 @@ def secure_copies(replica: psycopg.Connection, *, force: bool = True) -> None:
         replica.execute(statement("replication/force", table=sql.Identifier("ml", name), force=word))
 
 
-WANTED = frozenset({f"public.{name}" for name in PUBLISHED} | {f"ml.{name}" for name in OURS})
-
-
 def publication_steps(primary: Look) -> Iterator[Step]:
     """Make the publication, or give it the present list of tables. The tables have two owners, so who makes it is a
     superuser or a member of both."""
-    holes = {"publication": PUBLICATION, "tables": everything()}
+    tables = [name for name in PUBLISHED if name in primary.tables or name not in OPTIONAL]
+    wanted = {f"public.{name}" for name in tables} | {f"ml.{name}" for name in OURS}
+    holes = {"publication": PUBLICATION, "tables": everything(tables)}
     found = primary.publications.get(PUBLICATION)
     owns_tables = primary.is_superuser or all(one["is_ours"] for one in primary.tables.values())
     if found is None:
@@ -189,7 +200,7 @@ def publication_steps(primary: Look) -> Iterator[Step]:
             owns_tables and (primary.is_superuser or primary.server["may_create"]),
             "a superuser, or an owner of the platform's tables who is a member of foresight_owner",
         )
-    elif set(found["tables"]) != WANTED:
+    elif set(found["tables"]) != wanted:
         yield Step(
             "publish the present list of tables",
             statement("replication/alter_publication", **holes),

@@ -26,7 +26,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from include.foresight import answering, champions, grades, model_specs, pgml
+from include.foresight import answering, champions, features, grades, guard, model_specs, pgml
 from include.foresight.champions import Champion
 from include.foresight.clients import Client
 from include.foresight.database import Databases, Session, Transaction, is_away, is_unavailable, message
@@ -290,9 +290,9 @@ class Predictor:
         return known or moment.replace(tzinfo=None)
 
     @contextlib.contextmanager
-    def _as_client(self, client: Client, timeout: float | None = None) -> Iterator[Transaction]:
+    def _as_client(self, client: Client) -> Iterator[Transaction]:
         with self.databases.session(client.replica_conn_id) as replica:
-            with replica.as_client(client.client_id, timeout=timeout or ANSWER_SECONDS) as tx:
+            with replica.as_client(client.client_id, timeout=ANSWER_SECONDS) as tx:
                 yield tx
 
     def _scores(
@@ -322,10 +322,15 @@ class Predictor:
                     wanted.clear()
             if missing:
                 with self._as_client(asking.client) as tx:
-                    computed, left_out = self._compute(tx, asking, [*missing, *others])
-                mine = {one["id"] for one in missing}
-                scored |= {entity_id: one for entity_id, one in computed.items() if entity_id in mine}
-                excluded |= left_out
+                    computed, unscored = self._compute(tx, asking, [*missing, *others])
+                there = {entity_id for entity_id, _ in (*computed, *unscored)}
+                for one in missing:
+                    if (answer := computed.get(_entity(one))) is not None:
+                        scored[one["id"]] = answer
+                    elif (reason := unscored.get(_entity(one))) is not None:
+                        excluded[one["id"]] = reason
+                    elif one["id"] in there:
+                        excluded[one["id"]] = "its row was replaced while it was asked about: ask again"
         return scored, excluded
 
     def _known(
@@ -345,11 +350,12 @@ class Predictor:
 
     def _compute(
         self, tx: Transaction, asking: _Asking, entities: Sequence[Mapping[str, Any]]
-    ) -> tuple[dict[int, _Scored], dict[int, str]]:
+    ) -> tuple[dict[_Entity, _Scored], dict[_Entity, str]]:
+        """By what the rows are now: an id may be another's than when it was looked up."""
         ids = [one["id"] for one in entities]
         answered = answering.answer(tx, asking.spec, asking.client.client_id, asking.as_of, asking.champion, ids)
         new = {
-            row["entity_id"]: _Scored(
+            (row["entity_id"], row["key"]): _Scored(
                 row["value"],
                 row["from_prior"],
                 answered.rung,
@@ -361,14 +367,14 @@ class Predictor:
             )
             for row in tx.all("serving/answers")
         }
-        left_out = {row["entity_id"]: row["excluded"] for row in tx.all("serving/excluded")}
+        left_out = {(row["entity_id"], row["key"]): row["excluded"] for row in tx.all("serving/excluded")}
         with self._lock:
             for one in entities:
                 # What answered in place of a broken champion is not kept: it may be mended in the next minute.
-                if one["id"] in new and answered.remark is None:
-                    self._scored[asking.key(one)] = new[one["id"]]
-                elif one["id"] in left_out:
-                    self._excluded[asking.key(one)] = left_out[one["id"]]
+                if _entity(one) in new and answered.remark is None:
+                    self._scored[asking.key(one)] = new[_entity(one)]
+                elif _entity(one) in left_out:
+                    self._excluded[asking.key(one)] = left_out[_entity(one)]
         return new, left_out
 
     # --- In advance
@@ -386,14 +392,18 @@ class Predictor:
     def _anticipate(self, asking: _Asking) -> None:
         """Answer the newest rows in one statement. It may fail: then requests compute what they ask for."""
         began = time.monotonic()
-        source, _ = answering.SOURCES[asking.spec.entity]
+        source = features.SOURCES[asking.spec.entity]
+
+        def compute(tx: Transaction) -> None:
+            self._computing = tx.connection
+            values = {"client_id": asking.client.client_id, "most": ANTICIPATED}
+            entities = tx.all("serving/likely", values, source=source)
+            if entities:
+                self._compute(tx, asking, entities)
+
         try:
-            with self._as_client(asking.client, ANTICIPATE_SECONDS) as tx:
-                self._computing = tx.connection
-                values = {"client_id": asking.client.client_id, "most": ANTICIPATED}
-                entities = tx.all("serving/likely", values, source=source)
-                if entities:
-                    self._compute(tx, asking, entities)
+            with self.databases.session(asking.client.replica_conn_id) as replica:
+                guard.on_copies(self.databases, asking.client, replica, compute, timeout=ANTICIPATE_SECONDS, patience=0)
         except (psycopg.Error, ForesightError) as error:
             log.warning("%s/%s: nothing in advance: %s", asking.client.slug, asking.spec.model, message(error))
         finally:
@@ -452,6 +462,7 @@ class Predictor:
                     "rung": answer.rung,
                     "entity": spec.entity,
                     "entity_id": answer.entity["id"],
+                    "entity_key": answer.entity["key"],
                     "prediction_value": answer.value,
                     "ranges": scored.ranges,
                     "input_features": scored.features,
@@ -479,6 +490,14 @@ class _Asking:
 
     def key(self, entity: Mapping[str, Any]) -> tuple:
         return cache_key(self.client, self.spec, self.champion, entity)
+
+
+_Entity = tuple[int, str | None]
+
+
+def _entity(row: Mapping[str, Any]) -> _Entity:
+    """What a row is, by its id and its key."""
+    return row["id"], row["key"]
 
 
 def cache_key(client: Client, spec: ModelSpec, champion: Champion, entity: Mapping[str, Any]) -> tuple:

@@ -30,13 +30,17 @@ KNOWN = ("complexity", "rework", "trajectory")
 
 @dataclass(frozen=True)
 class Told:
-    """A first answer. `ranges`: what was told with it (low_80, high_80, p85 ...), empty where nothing was."""
+    """A first answer. `ranges`: what was told with it (low_80, high_80, p85 ...), empty where nothing was.
+
+    What came of it is looked up by id and key: another entity may have the id by now.
+    """
 
     entity_id: int
     as_of: datetime.datetime
     value: float
     simple: float | None
     ranges: Mapping[str, float]
+    entity_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def outcomes(
     if not answers or spec.model not in KNOWN:
         return []
     tx.run("track_record/asked")
-    columns = {"entity_id": [one.entity_id for one in answers], "as_of": [one.as_of for one in answers]}
+    columns = {name: [getattr(one, name) for one in answers] for name in ("entity_id", "entity_key", "as_of")}
     tx.run("track_record/ask", columns)
     rows = tx.all(
         {

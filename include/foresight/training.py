@@ -16,7 +16,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
-from include.foresight import champions, features, folds, leaks, names, pgml, retraining
+from include.foresight import champions, features, folds, guard, leaks, names, pgml, retraining
 from include.foresight.database import Databases, Session, is_away, message
 from include.foresight.errors import ForesightError
 from include.foresight.features import TrainingTable
@@ -136,9 +136,15 @@ class _Training:
 
     def _train(self) -> dict[str, Any]:
         spec = self.spec
-        with self.replica.as_client(self.client_id, timeout=BUILD_SECONDS) as tx:
+        with self.replica.as_client(self.client_id) as tx:
             engine = pgml.version(tx)
-            table = features.build(tx, spec, self.client_id, self.run.as_of, self.run.run_id)
+        table = guard.on_copies(
+            self.databases,
+            self.run.client,
+            self.replica,
+            lambda tx: features.build(tx, spec, self.client_id, self.run.as_of, self.run.run_id),
+            timeout=BUILD_SECONDS,
+        )
         found = {
             "pgml_version": engine,
             "training_table": table.name,
@@ -164,7 +170,7 @@ class _Training:
         if not due.now:
             return found | {"status": "not_due", "reason": due.reason}
         found |= {"trigger": due.trigger, "why": due.reason}
-        leaking = leaks.probe(self.primary, self.replica, self.run, spec, table)
+        leaking = leaks.probe(self.databases, self.primary, self.replica, self.run, spec, table)
         if leaking:
             evidence = {"leaks": [asdict(leak) for leak in leaking]}
             return found | {"status": "blocked", "reason": leaks.reason(leaking), "metrics": evidence}

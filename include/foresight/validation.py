@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from include.foresight import checks
+from include.foresight import checks, guard, renumbering
 from include.foresight.checks import Check
 from include.foresight.clients import Client
 from include.foresight.database import Databases, Session, Transaction
@@ -57,10 +57,12 @@ def validate(databases: Databases, run: Run, models: Sequence[str]) -> list[Chec
     except ConfigurationError as error:
         raise ConfigurationError(f"client '{client.slug}': {error}") from None
     concerned = [check for check in every if check.model is None or check.model in models]
+    with databases.primary() as primary, primary.as_client(client.client_id) as tx:
+        predicted = renumbering.predicted(tx, client.client_id)
     with databases.session(client.replica_conn_id) as replica:
         with replica.as_client(client.client_id) as tx:
             tx.run("validation/forget", {"check_names": [check.name for check in every]})
-        results = [run_check(replica, run, check) for check in concerned]
+        results = [run_check(databases, replica, run, check, predicted) for check in concerned]
     with databases.primary() as primary, primary.as_client(client.client_id) as tx:
         write(tx, run, results)
     for result in results:
@@ -69,14 +71,15 @@ def validate(databases: Databases, run: Run, models: Sequence[str]) -> list[Chec
     return results
 
 
-def run_check(replica: Session, run: Run, check: Check) -> CheckResult:
-    """One check in one transaction; its failure to run is a result too."""
-    values = {**check.thresholds, "client_id": run.client.client_id, "as_of": run.as_of}
+def run_check(databases: Databases, replica: Session, run: Run, check: Check, predicted: str) -> CheckResult:
+    """One check in one transaction; its failure to run is a result too. `predicted`: that of renumbering."""
+    given = {"client_id": run.client.client_id, "as_of": run.as_of, "predicted": predicted}
+    values = {**check.thresholds, **given}
+    of_severity = set_aside if check.severity == "quarantine" else judge
     try:
-        with replica.as_client(run.client.client_id, timeout=CHECK_SECONDS) as tx:
-            if check.severity == "quarantine":
-                return set_aside(tx, run, check, values)
-            return judge(tx, run, check, values)
+        return guard.on_copies(
+            databases, run.client, replica, lambda tx: of_severity(tx, run, check, values), timeout=CHECK_SECONDS
+        )
     except (psycopg.Error, CheckMisbehaved) as error:
         if replica.connection.closed:
             raise

@@ -3,6 +3,7 @@ with
 answers as (
     select
         entity_id,
+        entity_key,
         prediction_value as value,
         ln(1 + greatest(prediction_value, 0)) as level
     from ml.prediction_log
@@ -26,11 +27,12 @@ spread as (
 )
 select
     answers.entity_id,
+    answers.entity_key,
     case when abs(answers.level - middle.level) > 8 * spread.size then 'high' else 'medium' end as severity,
     format(
         '%%s %%s is answered with %%s%%s; the middle of the night''s %%s answers is %%s%%s.',
         replace(%(entity)s::text, '_', ' '),
-        answers.entity_id,
+        coalesce(answers.entity_key, answers.entity_id::text),
         round((answers.value / %(unit_size)s)::numeric, 2),
         %(unit)s::text,
         middle.rows,

@@ -3,6 +3,7 @@ with
 now_ as (
     select
         entity_id,
+        entity_key,
         as_of,
         prediction_value as value,
         model_uuid
@@ -17,6 +18,7 @@ now_ as (
 compared as (
     select
         now_.entity_id,
+        now_.entity_key,
         now_.value,
         before.as_of,
         before.model_uuid is distinct from now_.model_uuid as other_model,
@@ -33,6 +35,8 @@ compared as (
             answers.client_id = %(client_id)s
             and answers.model = %(model)s
             and answers.entity_id = now_.entity_id
+            -- Another entity may have had the id before.
+            and (answers.entity_key is null or answers.entity_key = now_.entity_key)
             and answers.source = 'nightly'
             and answers.active
             and answers.as_of < now_.as_of
@@ -46,6 +50,7 @@ compared as (
 )
 select
     entity_id,
+    entity_key,
     case
         -- A range of few values, as points are, may have no width: beyond it there is a next step always.
         when value < least(low - (high - low), low / 2) or value > greatest(high + (high - low), high * 2) then 'high'
@@ -55,7 +60,7 @@ select
     format(
         '%%s %%s is answered with %%s%%s; on %%s its 80 %%%% range was %%s to %%s%%s%%s.',
         replace(%(entity)s::text, '_', ' '),
-        entity_id,
+        coalesce(entity_key, entity_id::text),
         round((value / %(unit_size)s)::numeric, 2),
         %(unit)s::text,
         to_char(as_of, 'YYYY-MM-DD'),

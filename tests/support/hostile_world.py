@@ -159,6 +159,7 @@ def history(installed: Installation, tenant: Tenant) -> None:
         "issuetypes",
         [{"original_name": kind, "hierarchy_level": level, **mine} for kind, level in (("Story", 0), ("Epic", 1))],
     )
+    installed.insert("issuetype_mappings", {"issuetype_from": f"{word} type", "issuetype_to": "Story", **mine})
     [mapping] = installed.insert(
         "status_mappings", {"status_from": "To Do", "status_to": "To Do", "status_category": "To Do", **mine}
     )

@@ -1,5 +1,6 @@
 -- What the models say of the platform's issues, beside the columns that tell which issue it is; the others are a join on id
--- away. Not `i.*`: while a view names a column, the platform cannot drop or retype it (docs/decisions/0008). A trajectory is
+-- away. A prediction is of the issue that has both its id and its key: ids are given anew when the platform loads its rows
+-- again. Not `i.*`: while a view names a column, the platform cannot drop or retype it (docs/decisions/0008). A trajectory is
 -- the seconds that remain from its as_of on. One absurd row must not end a reading of all, so dates are bounded.
 create or replace view ml.issues_enriched with (security_invoker = true) as
 select
@@ -24,7 +25,15 @@ select
     trajectory.as_of + make_interval(secs => least(trajectory.p85, 3155760000)) as ml_predicted_completion_p85
 from public.issues as i
 left join ml.issue_predictions as estimate
-    on estimate.client_id = i.client_id and estimate.issue_id = i.id and estimate.model = 'complexity'
+    on
+        estimate.client_id = i.client_id
+        and estimate.issue_id = i.id
+        and estimate.model = 'complexity'
+        and (estimate.key is null or estimate.key = i.key)
 left join ml.issue_predictions as trajectory
-    on trajectory.client_id = i.client_id and trajectory.issue_id = i.id and trajectory.model = 'trajectory';
+    on
+        trajectory.client_id = i.client_id
+        and trajectory.issue_id = i.id
+        and trajectory.model = 'trajectory'
+        and (trajectory.key is null or trajectory.key = i.key);
 grant select on ml.issues_enriched to foresight_reader;

@@ -1,4 +1,5 @@
--- Issues with their names instead of ids. An orphan keeps its row; another client's row never lends it a name.
+-- Issues with their names instead of ids, types by the platform's mapping: Historia is a Story. An orphan keeps its row;
+-- another client's row never lends it a name.
 create or replace view ml.source_issues with (security_invoker = true) as
 select
     i.id::bigint as id,
@@ -10,7 +11,7 @@ select
     i.summary::text as summary,
     i.custom_field_01::text as description,
     i.custom_field_05::text as details,
-    t.original_name::text as issuetype,
+    coalesce(nullif(btrim(n.issuetype_to), ''), t.original_name)::text as issuetype,
     t.hierarchy_level,
     m.status_to::text as status_to,
     coalesce(m.status_category, s.category)::text as status_category,
@@ -32,6 +33,7 @@ select
 from public.issues as i
 left join public.projects as p on p.id = i.project_id and p.client_id = i.client_id
 left join public.issuetypes as t on t.id = i.issuetype_id and t.client_id = i.client_id
+left join public.issuetype_mappings as n on n.id = t.issuetype_mapping_id and n.client_id = i.client_id
 left join public.statuses as s on s.id = i.status_id and s.client_id = i.client_id
 left join public.status_mappings as m on m.id = s.status_mapping_id and m.client_id = i.client_id;
 grant select on ml.source_issues to foresight_clients;

@@ -1,4 +1,4 @@
--- Pull requests. Installations call what became of one `status` or `state`; a date of merging is surer than both.
+-- Pull requests, `key` as people name one. Installations call what became of one `status` or `state`; a date of merging is surer than both.
 create or replace view ml.source_pull_requests with (security_invoker = true) as
 select
     p.id::bigint as id,
@@ -23,7 +23,8 @@ select
     p.review_cycles::float8 as review_cycles,
     p.rework_commit_count::float8 as rework_commit_count,
     p.active,
-    p.last_updated_at
+    p.last_updated_at,
+    coalesce(r.full_name, r.name) || '#' || p.number::bigint as key
 from public.pull_requests as p
 left join public.repositories as r on r.id = p.repository_id and r.client_id = p.client_id;
 grant select on ml.source_pull_requests to foresight_clients;

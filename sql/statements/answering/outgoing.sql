@@ -2,14 +2,13 @@
 create temporary table outgoing on commit drop as
 select
     scored.entity_id,
-    {key} as key,
+    scored.entity_key as key,
     coalesce((said.ranges ->> 'value')::float8, answered.value) as value,
     scored.known_labels = 0 as from_prior,
     said.ranges::text as ranges,
-    (to_jsonb(scored) - array['client_id', 'entity_id', 'moment', 'known_at', 'label', 'slice', 'excluded'])::text as features
+    (to_jsonb(scored) - array['client_id', 'entity_id', 'entity_key', 'moment', 'known_at', 'label', 'slice', 'excluded'])::text as features
 from answered
 join scored on scored.entity_id = answered.entity_id
-join {source} as source on source.id = scored.entity_id and source.client_id = scored.client_id
 left join ml.ranges as learned
     on learned.client_id = scored.client_id
     and learned.model = %(model)s

@@ -10,6 +10,7 @@ merged as (
     join ml.source_pull_requests as p on p.client_id = %(client_id)s and p.id = told.entity_id
     where
         p.active
+        and (told.entity_key is null or told.entity_key = p.key)
         and p.merged_at >= told.as_of
         and p.merged_at <= %(as_of)s::timestamp
         and (p.review_cycles is not null or p.rework_commit_count is not null)

@@ -1,6 +1,7 @@
 -- What people were told first of each entity: the log only grows, so the same moment gives the same rows.
-select distinct on (entity_id)
+select distinct on (entity_id, entity_key)
     entity_id,
+    entity_key,
     as_of,
     prediction_value as value,
     coalesce((ranges ->> 'p85')::float8, prediction_value) as late,
@@ -14,6 +15,7 @@ where
     and active
 order by
     entity_id,
+    entity_key,
     as_of,
     created_at,
     prediction_uuid

@@ -9,6 +9,7 @@ epics as (
     join ml.source_issues as i on i.client_id = %(client_id)s and i.id = told.entity_id
     where
         i.active
+        and (told.entity_key is null or told.entity_key = i.key)
         and (i.work_last_completed_at is null or i.work_last_completed_at >= told.as_of)
 )
 select

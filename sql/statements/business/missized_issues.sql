@@ -5,6 +5,7 @@ with
 given as (
     select
         i.id,
+        i.key,
         i.story_points as points
     from ml.source_issues as i
     where
@@ -39,7 +40,7 @@ placed as (
         width_bucket(told.value, borders.between) as served,
         width_bucket(told.simple, borders.between) as simple
     from told
-    join given on given.id = told.entity_id
+    join given on given.id = told.entity_id and (told.entity_key is null or told.entity_key = given.key)
     cross join borders
 )
 select

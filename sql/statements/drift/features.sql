@@ -2,8 +2,7 @@
 -- the time before. With `until` as that moment saw it.
 with
 first as (
-    select distinct on (answers.entity_id)
-        answers.entity_id,
+    select distinct on (answers.entity_id, answers.entity_key)
         answers.as_of,
         answers.prediction_value,
         answers.input_features,
@@ -17,6 +16,7 @@ first as (
         and (%(until)s::timestamp is null or answers.as_of <= %(until)s::timestamp)
     order by
         answers.entity_id,
+        answers.entity_key,
         answers.as_of,
         answers.created_at
 ),

@@ -9,6 +9,7 @@ insert into ml.prediction_log (
     rung,
     entity,
     entity_id,
+    entity_key,
     prediction_value,
     ranges,
     input_features,
@@ -19,7 +20,7 @@ insert into ml.prediction_log (
     as_of
 )
 select
-    md5(concat_ws('/', %(run_id)s::uuid, %(model)s::text, entity_id, %(model_uuid)s::uuid, value, features))::uuid,
+    md5(concat_ws('/', %(run_id)s::uuid, %(model)s::text, entity_id, key, %(model_uuid)s::uuid, value, features))::uuid,
     %(client_id)s,
     %(model)s,
     %(model_name)s,
@@ -30,6 +31,7 @@ select
     end,
     %(entity)s,
     entity_id,
+    key,
     value,
     ranges::jsonb,
     features::jsonb,

@@ -7,7 +7,7 @@ select
     %(model)s,
     incoming.entity_id,
     incoming.key,
-    md5(concat_ws('/', %(run_id)s::uuid, %(model)s::text, incoming.entity_id, %(model_uuid)s::uuid, incoming.value, incoming.features))::uuid,
+    md5(concat_ws('/', %(run_id)s::uuid, %(model)s::text, incoming.entity_id, incoming.key, %(model_uuid)s::uuid, incoming.value, incoming.features))::uuid,
     incoming.value,
     (incoming.ranges::jsonb ->> 'low_50')::float8,
     (incoming.ranges::jsonb ->> 'high_50')::float8,

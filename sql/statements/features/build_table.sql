@@ -13,6 +13,7 @@ cut as (
 )
 select
     built.*,
+    source.key as entity_key,
     case
         when built.excluded is not null then 'excluded'
         when built.label is null then 'censored'
@@ -22,3 +23,4 @@ select
     end as part
 from built
 cross join cut
+left join {source} as source on source.id = built.entity_id and source.client_id = built.client_id

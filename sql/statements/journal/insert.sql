@@ -9,6 +9,7 @@ insert into ml.prediction_log (
     rung,
     entity,
     entity_id,
+    entity_key,
     prediction_value,
     ranges,
     input_features,
@@ -27,6 +28,7 @@ select
     rung,
     entity,
     entity_id,
+    entity_key,
     prediction_value,
     ranges,
     input_features::jsonb,
@@ -44,6 +46,7 @@ from jsonb_to_recordset(%(rows)s::jsonb) as rows (
     rung text,
     entity text,
     entity_id bigint,
+    entity_key text,
     prediction_value double precision,
     ranges jsonb,
     -- As text: it is carried from the replica to here without being looked into.

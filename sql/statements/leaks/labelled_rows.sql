@@ -1,6 +1,7 @@
 -- Labels and features of the latest rows whose label is known. The last `part` is what a model is judged on.
 select
     entity_id,
+    entity_key,
     moment,
     label,
     part,

@@ -6,7 +6,11 @@ firsts as (
         logged.entity_id,
         logged.as_of,
         logged.input_features
-    from ml.prediction_log as logged
+    from unnest(%(entity_ids)s::bigint[], %(entity_keys)s::text[]) as asked (entity_id, entity_key)
+    join ml.prediction_log as logged
+        on
+            logged.entity_id = asked.entity_id
+            and (logged.entity_key is null or logged.entity_key = asked.entity_key)
     join ml.nightly_runs as runs on runs.run_id = logged.run_id
     join ml.training_runs as training on training.run_id = logged.run_id and training.model = logged.model
     where
@@ -15,7 +19,6 @@ firsts as (
         and logged.source = 'nightly'
         and logged.feature_hash = %(feature_hash)s
         and logged.as_of < %(as_of)s
-        and logged.entity_id = any(%(entity_ids)s::bigint[])
         and training.spec_digest = %(spec_digest)s
     order by logged.entity_id, logged.as_of
 ),

@@ -1,5 +1,7 @@
 -- Entities whose label was not known at that moment: that night, or a later one, has predicted them.
-select distinct entity_id
+select distinct
+    entity_id,
+    entity_key
 from ml.prediction_log
 where
     client_id = %(client_id)s

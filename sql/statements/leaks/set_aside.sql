@@ -2,9 +2,14 @@
 insert into quarantine (entity, entity_id, check_name, reason, run_id)
 select
     %(entity)s,
-    entity_id,
+    source.id,
     'leak_probe',
     'its label was not known at that moment',
     %(run_id)s
-from unnest(%(entity_ids)s::bigint[]) as one (entity_id)
+from unnest(%(entity_ids)s::bigint[], %(entity_keys)s::text[]) as one (entity_id, entity_key)
+join {source} as source
+    on
+        source.client_id = %(client_id)s
+        and source.id = one.entity_id
+        and (one.entity_key is null or one.entity_key = source.key)
 on conflict do nothing

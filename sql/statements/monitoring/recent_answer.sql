@@ -1,6 +1,6 @@
 -- A real, recent row that this model has answered.
 select
-    answers.entity_id,
+    coalesce(answers.entity_key, answers.entity_id::text) as entity,
     -- What the model itself said: a probability is told as what it has come to.
     coalesce((answers.ranges ->> 'raw')::float8, answers.prediction_value) as prediction_value,
     answers.input_features,

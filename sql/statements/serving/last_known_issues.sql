@@ -1,5 +1,5 @@
--- The newest enrichment of these issues, on the primary.
-select
+-- The newest enrichment of these issues, on the primary: by key, which may have had several ids.
+select distinct on (key)
     issue_id as id,
     key,
     null::text as summary,
@@ -25,3 +25,7 @@ where
     client_id = %(client_id)s::integer
     and model = %(model)s
     and key = any(%(keys)s::text[])
+order by
+    key,
+    as_of desc,
+    predicted_at desc

@@ -1,5 +1,5 @@
--- The newest enrichment of these pull requests, on the primary.
-select
+-- The newest enrichment of these pull requests, on the primary: by key, which may have had several ids.
+select distinct on (asked.number)
     pull_request_id as id,
     asked.number,
     %(repository)s::text as repository,
@@ -24,3 +24,7 @@ join ml.pull_request_predictions as kept on kept.key = %(repository)s::text || '
 where
     client_id = %(client_id)s::integer
     and model = %(model)s
+order by
+    asked.number,
+    as_of desc,
+    predicted_at desc

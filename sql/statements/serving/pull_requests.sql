@@ -1,6 +1,7 @@
 -- The pull requests of these numbers in one repository.
 select distinct on (number)
     id,
+    key,
     number,
     repository,
     title,

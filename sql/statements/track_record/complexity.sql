@@ -10,4 +10,5 @@ from asked
 join ml.source_issues as i on i.client_id = %(client_id)s and i.id = asked.entity_id
 where
     i.active
+    and (asked.entity_key is null or asked.entity_key = i.key)
     and i.story_points > 0

@@ -10,5 +10,6 @@ from asked
 join ml.source_pull_requests as p on p.client_id = %(client_id)s and p.id = asked.entity_id
 where
     p.active
+    and (asked.entity_key is null or asked.entity_key = p.key)
     and p.merged_at >= asked.as_of
     and (p.review_cycles is not null or p.rework_commit_count is not null)

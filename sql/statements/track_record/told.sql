@@ -2,12 +2,13 @@
 -- without looking into it: a year of nights has many, and only these are opened.
 select
     answers.entity_id,
+    answers.entity_key,
     answers.as_of,
     answers.prediction_value as value,
     (answers.input_features ->> 'simple')::float8 as simple,
     answers.ranges
 from (
-    select distinct on (log.entity_id)
+    select distinct on (log.entity_id, log.entity_key)
         log.prediction_uuid,
         log.as_of
     from ml.prediction_log as log
@@ -19,6 +20,7 @@ from (
         and (%(until)s::timestamp is null or log.as_of <= %(until)s::timestamp)
     order by
         log.entity_id,
+        log.entity_key,
         log.as_of,
         log.created_at,
         log.prediction_uuid
@@ -26,5 +28,6 @@ from (
 join ml.prediction_log as answers on answers.prediction_uuid = first.prediction_uuid
 order by
     first.as_of desc,
-    answers.entity_id
+    answers.entity_id,
+    answers.entity_key
 limit %(most)s

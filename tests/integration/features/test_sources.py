@@ -88,6 +88,26 @@ def test_names_stand_in_for_ids(as_client):
     assert row[0] in ("NWL", "APP", "OPS") and row[1:] == ("Done", "Done")
 
 
+MAPPED = """
+insert into public.issuetype_mappings (id, issuetype_from, issuetype_to, client_id)
+values
+    (990001, 'Historia', 'Story', 1),
+    (990002, 'Tarea', ' ', 1),
+    (990003, 'Fallo', 'Bug', 2);
+insert into public.issuetypes (id, original_name, hierarchy_level, issuetype_mapping_id, client_id)
+values (990001, 'Historia', 0, 990001, 1), (990002, 'Tarea', 0, 990002, 1), (990003, 'Fallo', 0, 990003, 1);
+insert into public.issues (id, client_id, issuetype_id) select id, 1, id from public.issuetypes where id > 990000;
+"""
+
+
+def test_types_have_the_names_that_the_platform_maps_them_to(as_client, in_script):
+    """An empty mapping, and another client's, count for nothing."""
+    with as_client(1, superuser=True) as connection:
+        in_script(connection, MAPPED)
+        found = connection.execute("select issuetype from ml.source_issues where id > 990000 order by id").fetchall()
+    assert found == [("Story",), ("Tarea",), ("Fallo",)]
+
+
 def bucketed(words: set[str], buckets: int) -> list[float]:
     counts = [0.0] * buckets
     for word in words:

@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 import pytest
@@ -427,6 +427,30 @@ def test_a_client_without_any_label_is_answered_by_the_prior(installed: Installa
     assert predictions(new, "trajectory")[epic][:4] == (TRAJECTORY.prior, "low", "prior", None)
     assert predictions(new, "rework", "pull_request")[pull][:4] == (REWORK.prior, "low", "prior", None)
     assert set(logged(new, run, "rung")) == {("prior",)}
+
+
+def test_types_count_by_the_names_that_the_platform_maps_them_to(small: Small, installed: Installation):
+    """Historia is a story and Épica an epic; what is mapped to neither stays what it is."""
+    with psycopg.connect(installed.platform) as platform:
+        for kind, theirs, mapped in (
+            ("Story", "Historia", "Story"),
+            ("Epic", "Épica", "Epic"),
+            ("Bug", "Error", "Fallo"),
+        ):
+            mapping = {"issuetype_from": theirs, "issuetype_to": mapped, "client_id": small.bench.client_id}
+            [mapping_id] = small.desk.insert("issuetype_mappings", [mapping])
+            platform.execute(
+                "update issuetypes set original_name = %s, issuetype_mapping_id = %s where id = %s",
+                [theirs, mapping_id, small.desk.types[kind]],
+            )
+    [epic, _] = small.desk.insert("issues", [small.desk.issue(type="Epic"), small.desk.issue(type="Bug")])
+    installed.catch_up()
+    replace(small.bench, spec=TRAJECTORY).serve(None)
+    enriched = enrichment.enrich(small.bench.databases, small.bench.night(), [COMPLEXITY, TRAJECTORY])
+    assert {one.model: one.written for one in enriched} == {"complexity": 4, "trajectory": 1}
+    # Learned from thirty Historias of five points.
+    assert {row[0] for row in predictions(small.bench, "complexity").values()} == {5.0}
+    assert predictions(small.bench, "trajectory").keys() == {epic}
 
 
 def test_a_client_without_champion_or_rows_writes_nothing(installed: Installation, databases, client_ids):

@@ -17,6 +17,7 @@ from tests.support.installation import Installation
 ROWS = {
     "projects": {"key": "P", "name": "Project"},
     "workflows": {"step_name": "Done", "step_category": "Done"},
+    "issuetype_mappings": {"issuetype_from": "Historia", "issuetype_to": "Story"},
     "status_mappings": {"status_from": "Closed", "status_to": "Done", "status_category": "Done"},
     "issuetypes": {"original_name": "Story", "hierarchy_level": 0},
     "statuses": {"original_name": "Closed", "category": "Done"},

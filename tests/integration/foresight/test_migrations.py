@@ -16,6 +16,7 @@ from include.foresight import migrations
 from include.foresight.errors import ConfigurationError
 from include.foresight.migrations import History
 from include.foresight.replication import OURS
+from include.foresight.sql import ROOT
 from tests.support.installation import Installation
 
 FIRST = "create table ml.applied (part text primary key, digest text not null, applied_at timestamptz);"
@@ -179,3 +180,51 @@ def test_the_copies_of_our_tables_have_the_columns_of_the_primarys(template: Ins
     """
     wanted = {"tables": list(OURS)}
     assert template.rows(template.replica, query, wanted) == template.rows(template.primary, query, wanted)
+
+
+LOGGED = """
+insert into ml.clients (client_id, slug, name) values (1, 'a', 'A');
+insert into ml.nightly_runs (run_id, client_id, dag_run_id, as_of, code_version)
+values ('00000000-0000-0000-0000-000000000001', 1, 'night', '2026-01-01', 'x');
+insert into ml.prediction_log (
+    prediction_uuid, client_id, model, model_name, rung, entity, entity_id, prediction_value, input_features,
+    feature_hash, response_time_ms, source, run_id, as_of
+)
+select
+    gen_random_uuid(), 1, model, 'm', 'linear', entity, entity_id, 1, '{}', 'h', 1, 'nightly',
+    '00000000-0000-0000-0000-000000000001', '2026-01-01'
+from (
+    values
+        ('complexity', 'issue', 7),
+        ('complexity', 'issue', 7),
+        ('rework', 'pull_request', 7),
+        ('complexity', 'issue', 8)
+) as rows (model, entity, entity_id);
+insert into ml.issue_predictions (client_id, model, issue_id, key, prediction_uuid, value, grade, rung, as_of)
+values (1, 'complexity', 7, 'K-7', gen_random_uuid(), 1, 'low', 'linear', '2026-01-01');
+insert into ml.pull_request_predictions (
+    client_id, model, pull_request_id, key, prediction_uuid, value, grade, rung, as_of
+)
+values (1, 'rework', 7, 'k/r#7', gen_random_uuid(), 1, 'low', 'linear', '2026-01-01');
+insert into ml.anomalies (run_id, client_id, model, kind, entity_id, severity, sentence)
+values ('00000000-0000-0000-0000-000000000001', 1, 'complexity', 'left_its_range', 7, 'low', 's');
+"""
+
+
+def test_what_was_logged_before_gets_the_keys_that_are_known(database: str, tmp_path: Path):
+    folder = Folder(tmp_path)
+    for path in sorted((ROOT / "migrations" / "primary").glob("*.sql")):
+        if path.stem.endswith("_entity_keys"):
+            migrations.upgrade(database, folder.history)
+            with psycopg.connect(database) as connection:
+                connection.execute(LOGGED)
+        folder.migration(path.name, path.read_text())
+    migrations.upgrade(database, folder.history)
+    logged = "select model, entity_id, entity_key from ml.prediction_log order by model, entity_id"
+    assert ask(database, logged) == [
+        ("complexity", 7, "K-7"),
+        ("complexity", 7, "K-7"),
+        ("complexity", 8, None),
+        ("rework", 7, "k/r#7"),
+    ]
+    assert ask(database, "select entity_id, entity_key from ml.anomalies") == [(7, "K-7")]

@@ -4,7 +4,8 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from include.foresight import replication
+import demo
+from include.foresight import deployment, inspection, replication
 from include.foresight.database import PRIMARY, REPLICA
 from include.foresight.errors import ForesightError
 from tests.support.installation import Installation
@@ -64,7 +65,7 @@ def test_the_fleet_reads_lag_and_state(installed: Installation):
             "select enabled, working, tables, tables_ready, sync_errors, heartbeat_age_seconds"
             " from ml.replication_state"
         ).fetchall()
-    count = len(replication.WANTED)
+    count = len(replication.PUBLISHED) + len(replication.OURS)
     assert (enabled, working, tables, ready, failed) == (True, True, count, count, 0)
     assert 0 <= age < 60
 
@@ -79,6 +80,32 @@ def test_a_type_of_the_platforms_own_arrives_as_text(new_pair, client_ids):
         pair.insert("issues", {"client_id": client, "mood": "good", "moods": "{bad,good}"})
         pair.install()
         assert pair.rows(pair.replica, "select mood, moods from public.issues") == [("good", "{bad,good}")]
+
+
+def test_a_platform_may_lack_a_table_and_get_it_later(new_pair, client_ids):
+    copies = "select count(*) from public.issuetype_mappings"
+    client = next(client_ids)
+    with new_pair(prepared=False) as pair:
+        demo.create_platform(pair.platform)
+        with psycopg.connect(pair.platform) as connection:
+            connection.execute("drop table issuetype_mappings")
+        pair.install()
+        assert pair.rows(pair.replica, copies) == [(0,)]
+        pair.add_client(client)
+        pair.insert("issuetypes", {"id": 1, "original_name": "Story", "hierarchy_level": 0, "client_id": client})
+        pair.insert("issues", {"client_id": client, "issuetype_id": 1})
+        pair.catch_up()
+        assert pair.rows(pair.replica, "select issuetype from ml.source_issues") == [("Story",)]
+        looks = deployment.inspect(pair.primary, pair.replica)
+        assert inspection.drift(looks[0].columns, looks[1].columns) == []
+        with psycopg.connect(pair.platform) as connection:
+            connection.execute(
+                "create table issuetype_mappings"
+                " (id integer primary key, issuetype_from varchar, issuetype_to varchar, client_id integer not null)"
+            )
+        pair.insert("issuetype_mappings", {"id": 1, "issuetype_to": "Story", "client_id": client})
+        pair.install()
+        assert pair.rows(pair.replica, copies) == [(1,)]
 
 
 def test_a_first_copy_that_cannot_work_ends_with_words(new_pair, client_ids):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,8 @@ import psycopg
 import pytest
 
 from include.foresight import features, model_specs, names, nightly, pgml, runs, training
-from include.foresight.database import REPLICA, Databases
-from include.foresight.errors import FitTimedOut, ForeignRows, ModelsFailed
+from include.foresight.database import REPLICA, Databases, Session
+from include.foresight.errors import FitCancelled, FitTimedOut, ForeignRows, ModelsFailed
 from include.foresight.features import CONTRACT
 from include.foresight.runs import Request, Run
 from tests.support import demo_night, nights
@@ -253,24 +256,36 @@ def test_a_model_that_fails_is_a_row_and_the_others_go_on(world, databases, firs
     assert decided["complexity"]["decision"] is None and decided["complexity"]["served_by"]
 
 
-def test_a_fit_that_takes_too_long_is_ended_on_the_server(world: Installation, databases: Databases, first: Night):
-    night = demo_night.live(databases, SLUG, "to be long", models=["complexity"], force_retrain=True)
-    row = demo_night.trainings(world, night)["complexity"]
+@pytest.fixture(scope="module")
+def watched(databases: Databases, world: Installation, first: Night) -> Mapping[str, Any]:
+    """A training whose table is there, to be trained on again while somebody watches."""
+    night = demo_night.live(databases, SLUG, "to be watched", models=["complexity"], force_retrain=True)
+    return demo_night.trainings(world, night)["complexity"]
+
+
+def fit_again(
+    databases: Databases, row: Mapping[str, Any], replica: Session, limit: float, algorithm: str = "xgboost"
+) -> pgml.Trained:
+    """With as many trees as take for ever, unless it is another algorithm."""
+    return pgml.train(
+        databases,
+        REPLICA,
+        CLIENT,
+        project=row["model_name"],
+        task="regression",
+        relation=f"{names.client_schema(CLIENT)}.{names.ordered_view(row['training_table'])}",
+        algorithm=algorithm,
+        hyperparams={"n_estimators": 100_000, "max_depth": 8} if algorithm == "xgboost" else {},
+        test_rows=row["rows_test"],
+        limit=limit,
+        session=replica,
+        label=learned(row),
+    )
+
+
+def test_a_fit_that_takes_too_long_is_ended_on_the_server(world: Installation, databases: Databases, watched):
     with databases.session(REPLICA) as replica, pytest.raises(FitTimedOut, match="took longer than its limit of 0.3 s"):
-        pgml.train(
-            databases,
-            REPLICA,
-            CLIENT,
-            project=row["model_name"],
-            task="regression",
-            relation=f"{names.client_schema(CLIENT)}.{names.ordered_view(row['training_table'])}",
-            algorithm="xgboost",
-            hyperparams={"n_estimators": 100_000, "max_depth": 8},
-            test_rows=row["rows_test"],
-            limit=0.3,
-            session=replica,
-            label=learned(row),
-        )
+        fit_again(databases, watched, replica, 0.3)
     assert replica_rows(
         world,
         "select count(*) from pg_stat_activity where query like '%%pgml.train%%' and state = 'active'"
@@ -278,13 +293,39 @@ def test_a_fit_that_takes_too_long_is_ended_on_the_server(world: Installation, d
     ) == [(0,)]
 
 
-def test_a_backend_that_does_not_listen_is_ended(world: Installation):
-    """A fit inside a library without a callback hears no cancel: its backend is terminated from another session."""
-    databases = world.databases
-    with databases.session(REPLICA) as replica:
-        with pytest.raises(psycopg.OperationalError), pgml.Watch(databases, REPLICA, replica, 0.2) as watch:
-            replica.connection.execute("select pg_sleep(20)")
-        assert watch.ended and replica.connection.closed
+def test_a_fit_that_an_administrator_cancels_is_not_said_to_be_slow(world: Installation, watched):
+    with world.databases.session(REPLICA) as replica, ThreadPoolExecutor(1) as thread:
+        pid = replica.connection.info.backend_pid
+        fit = thread.submit(fit_again, world.databases, watched, replica, 600)
+        running = "select from pg_stat_activity where pid = %(pid)s and query like '%%pgml.train%%'"
+        while not replica_rows(world, running, pid=pid):
+            assert not fit.done()
+        replica_rows(world, "select pg_cancel_backend(%(pid)s)", pid=pid)
+        with pytest.raises(FitCancelled, match=r"was cancelled on the server after \d+ s, before its limit of 600 s"):
+            fit.result(60)
+        # The session goes on.
+        assert replica.connection.execute("select 1").fetchone() == (1,)
+
+
+def test_a_model_that_is_stored_is_not_taken_for_one_that_hangs(world: Installation, watched, monkeypatch):
+    """The guard of a fit comes to the server when the fit is just through: the session stays, with its model."""
+    through, calls = threading.Event(), itertools.count()
+
+    def connect(conn_id: str) -> psycopg.Connection:
+        if next(calls):
+            assert through.wait(60)
+        return world.databases.connect(conn_id)
+
+    late = Databases(connect)
+    monkeypatch.setattr(pgml, "GRACE", 0.01 - 600)
+    with late.session(REPLICA) as replica:
+        trained = fit_again(late, watched, replica, 600, "linear")
+        guards = [one for one in threading.enumerate() if one.name == "guard"]
+        through.set()
+        for one in guards:
+            one.join(60)
+        with replica.as_client(CLIENT) as tx:
+            assert guards and pgml.exists(tx, trained.model_id, watched["model_name"])
 
 
 # --- Whose rows

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import threading
 
 import pytest
 
 from include.foresight import features, model_specs, pgml
-from include.foresight.database import Databases
 from include.foresight.pgml import LEARNED, UNDONE, Scale
 from include.foresight.sql import statement
 
@@ -58,22 +56,3 @@ def test_the_statements_compose_with_odd_names():
 )
 def test_the_engine_is_told_by_its_version(version: str, ours: bool):
     assert pgml.is_ours(version) is ours
-
-
-class Server:
-    """A session's server process, as far as a watch knows it."""
-
-    class connection:
-        class info:
-            backend_pid = 4711
-
-
-def test_a_watch_that_is_left_in_time_ends_nothing():
-    def connect(conn_id: str) -> None:
-        pytest.fail("nothing has taken too long")
-
-    before = threading.active_count()
-    with pgml.Watch(Databases(connect), "foresight_replica", Server, 60) as watch:
-        assert threading.active_count() == before + 1
-    watch._timer.join(5)
-    assert not watch.ended and threading.active_count() == before

@@ -23,8 +23,8 @@ def test_a_string_fills_a_hole_as_an_identifier():
 
 
 def test_composed_sql_fills_a_hole_as_it_is():
-    made = statement("features/score", features=sql.SQL("select 1 as one")).as_string(None)
-    assert made.endswith("create temporary table scored on commit drop as\nselect 1 as one\n")
+    made = statement("replay/lived", features=sql.SQL("select 1 as one")).as_string(None)
+    assert made.endswith("create temporary table lived on commit drop as\nselect 1 as one\n")
     assert '"ml_client_1"."t"' in statement("features/columns", table=sql.Identifier("ml_client_1", "t")).as_string(
         None
     )

@@ -1,2 +1,0 @@
--- End a backend of the same login.
-select pg_terminate_backend(%(pid)s::integer)
