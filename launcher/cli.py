@@ -68,7 +68,7 @@ def run(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="A folder of CSV exports (one project = one client) instead of the demo data.",
+            help="A folder of exports (one project = one client; docs/data.md) instead of the demo data.",
             exists=True,
             file_okay=False,
             show_default=False,
@@ -86,10 +86,18 @@ def run(
     """
     progress = Progress(console, _began())
     progress.seconds |= _bootstrap_seconds()
-    one = instances.load_or_create(instance or instances.name_for(data), data)
+    name = instance or instances.name_for(data)
+    exports = None
+    if data and not instances.has_data(name):
+        # Before there is anything that would be left of a folder that cannot be loaded.
+        from launcher import platform_data
+
+        with progress.phase("exports"):
+            exports = platform_data.read_exports(data, progress.say)
+    one = instances.load_or_create(name, data)
     with instances.locked(one):
         try:
-            night = setup.whole(one, progress, force=force)
+            night = setup.whole(one, progress, force=force, exports=exports)
         finally:
             progress.close()
     instances.remember_as_latest(one)
@@ -482,7 +490,10 @@ def backtest(
     data: Annotated[
         Path,
         typer.Option(
-            help="A folder of CSV exports; one project is one client.", exists=True, file_okay=False, show_default=False
+            help="A folder of exports; one project is one client (docs/data.md).",
+            exists=True,
+            file_okay=False,
+            show_default=False,
         ),
     ],
     client: Annotated[str, typer.Option(help="The project's name in the folder.", show_default=False)],
