@@ -113,6 +113,7 @@ def whole(instance: Instance, progress: Progress, *, force: bool = False, export
             # Last: it reads the registry's snapshot, which the databases' set-up has written.
             airflow.start(instance, ["dag-processor"])
             airflow.wait_until_healthy(instance)
+        progress.say(airflow.login(instance, with_password=True))
         with progress.phase("nightly"):
             return run_nightly(instance, progress, force=force)
 
