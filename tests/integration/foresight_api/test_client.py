@@ -303,9 +303,11 @@ def test_what_the_page_shows_runs(environment: None, copied: Path):
         assert done.returncode == 0, done.stderr
         said.append(done.stdout)
     first, second = said
-    assert re.search(r"^APP-103 \d+\.\d (low|medium|high)$", first, re.M) and "unknown: ('NO-SUCH',)" in first
-    assert "why not everything: None" in first and re.search("'APP-35': '2\\d\\d\\d-", first)
-    assert re.search(r"^APP-\d+ \d+\.\d$", second, re.M) and "2 pull requests come out" in second
+    assert re.search(r"^NWL-387 \d+\.\d (low|medium|high)$", first, re.M) and "unknown: ('NO-SUCH',)" in first
+    assert "why not everything: None" in first and re.search("'NWL-1877': '2\\d\\d\\d-", first)
+    assert "{'NWL-387': 'other type'}" in first
+    assert re.search(r"^NWL-1834 \d+\.\d$", second, re.M) and "NO-SUCH None" in second
+    assert re.search(r"^442 0\.\d+$", second, re.M) and re.search(r"^651 0\.\d+$", second, re.M)
 
 
 def test_the_statements_that_the_page_shows_run(world: Installation):
