@@ -65,6 +65,19 @@ def test_exports_arrive(platform_dsn: str, tmp_path: Path):
     assert rows(platform_dsn, "select max(created) from issues") == [(client.last_timestamp,)]
 
 
+def test_exports_as_tools_write_them_arrive(platform_dsn: str):
+    cases = Path(__file__).parents[2] / "unit" / "demo" / "exports"
+    clients = demo.load_exports(platform_dsn, demo.read_exports(cases))
+    assert len(clients) == 5
+    assert rows(platform_dsn, "select status, count(*) from pull_requests group by status order by status") == [
+        ("closed", 2),
+        ("merged", 2),
+        ("open", 1),
+    ]
+    parts = "select key, story_points from issues where parent_external_id is not null order by key"
+    assert rows(platform_dsn, parts) == [("SHOP-2", 3), ("SHOP-3", None), ("SHOP-4", 1)]
+
+
 CONTENT = """
 select
     (select count(*) from issues),
