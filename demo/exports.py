@@ -1,14 +1,15 @@
-"""CSV exports as the platform's tables: one project (or repository) is one client. docs/data.md has the mapping.
+"""Exports of issue trackers and code hosts as the platform's tables. docs/data.md has the mapping.
 
-What exports cannot tell is left empty or made up as that page says; what is snapshot of an issue's end (comments,
-assignee, priority, labels) is left out, for nobody could have known it in time.
+A file is recognised by its header; one project (or repository) is one client. What exports cannot tell is left empty or
+made up as that page says; what is snapshot of an issue's end (comments, assignee, priority, labels) is left out, for
+nobody could have known it in time.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,8 @@ import pandas as pd
 
 from demo.book import Book
 from demo.issues import BACKLOG, DONE, IN_PROGRESS, from_changelog
-from demo.sheets import ExportError, Problems, Sheet
+from demo.layouts import CHANGELOGS, COUNTS, GITHUB, JIRA, LAYOUTS, PLAIN, PULL_REQUESTS, resolved
+from demo.sheets import SUFFIXES, ExportError, Layout, Problems, Sheet, content
 from demo.tables import LoadedClient, load, utc
 
 log = logging.getLogger(__name__)
@@ -33,7 +35,10 @@ CATEGORIES = {
     "indeterminate": ("In Progress", "In Progress", IN_PROGRESS),
     "done": ("Done", "Done", DONE),
 }
-HIERARCHY = {"Epic": 1, "Sub-task": -1, "Technical task": -1}
+# By key, or by name as in Jira's own exports.
+CATEGORY_WORDS = {key: key for key in CATEGORIES} | {"to do": "new", "in progress": "indeterminate"}
+STATES = {state: state for state in ("open", "closed", "merged")}
+HIERARCHY = {"Epic": 1, "Sub-task": -1, "Subtask": -1, "Technical task": -1}
 SPLITS = ("train", "val", "test")
 
 
@@ -41,12 +46,15 @@ SPLITS = ("train", "val", "test")
 class Client:
     """What one project or repository of an export holds, in the platform's columns but for the ids.
 
+    `folder`: that in the export that it is from, empty for a file beside the folders; `part`: the folder, or the file.
     `issues` has `issuetype`, `status` and `category` by name; `changelog` has the issue's `key` and statuses by name;
     `commits` has the pull request's `number`.
     """
 
+    folder: str
     part: str
     project: str
+    layout: Layout
     issues: pd.DataFrame = field(default_factory=pd.DataFrame)
     changelog: pd.DataFrame = field(default_factory=pd.DataFrame)
     pull_requests: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -60,78 +68,76 @@ class Client:
         return max(stamp for stamp in stamps if pd.notna(stamp)).to_pydatetime()
 
 
-@dataclass(frozen=True)
-class Export:
-    """A folder of exports while it is read."""
-
-    folder: Path
-    problems: Problems
-    latest: datetime
-    say: Callable[[str], None]
-
-    def sheets(self, part: str, *, required: Collection[str], identity: Collection[str]) -> Iterator[Sheet]:
-        paths = sorted(path for path in (self.folder / part).iterdir() if path.name.endswith((".csv", ".csv.gz")))
-        if not paths:
-            self.problems.add(f"{part}/: no .csv or .csv.gz file in it")
-        for path in paths:
-            sheet = Sheet(
-                self.folder, path, self.problems, required=required, identity=list(identity), latest=self.latest
-            )
-            if sheet.left_out:
-                columns = " and ".join(identity)
-                self.say(f"{sheet.name}: left out {sheet.left_out} rows without {columns}: they hold no record")
-            if sheet.complete:
-                yield sheet
-
-
-def load_exports(
-    dsn: str,
-    folder: Path | str,
-    *,
-    parts: Collection[str] | None = None,
-    today: datetime | None = None,
-    say: Callable[[str], None] = log.warning,
-) -> list[LoadedClient]:
-    """Fill the platform's empty tables with the CSV exports in a folder.
-
-    `parts` limits what is read to some of the sub-folders of `PARTS`; `say` is told, a line at a time, what was left
-    out. Raises ExportError with everything that is wrong before anything is written.
-    """
-    clients = read(Path(folder), parts=parts, today=today, say=say)
+def load_exports(dsn: str, clients: list[Client]) -> list[LoadedClient]:
+    """Fill the platform's empty tables with clients that `read` has found."""
     book = Book(end=0)
-    clocks = {}
-    for client, name in zip(clients, names(clients), strict=True):
-        clocks[write(book, client, name)] = client.clock
+    clocks = {write(book, client, name): client.clock for client, name in zip(clients, names(clients), strict=True)}
     return load(dsn, book.tables(), clocks)
 
 
-def read(
-    folder: Path,
-    *,
-    parts: Collection[str] | None = None,
-    today: datetime | None = None,
-    say: Callable[[str], None] = log.warning,
-) -> list[Client]:
-    """The clients in a folder of exports."""
-    wanted = list(PARTS) if parts is None else list(parts)
-    unknown = set(wanted) - set(PARTS)
-    if unknown:
-        raise ExportError([f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}"])
-    present = [part for part in PARTS if part in wanted and (folder / part).is_dir()]
-    if not present:
-        raise ExportError([f"{folder}: has none of the folders {', '.join(f'{part}/' for part in wanted)}"])
-    export = Export(folder, Problems(), utc(today or datetime.now(UTC)), say)
+def read(folder: Path, *, today: datetime | None = None, say: Callable[[str], None] = log.warning) -> list[Client]:
+    """The clients in a folder of exports, everything checked.
+
+    `say` is told, a line at a time, what was left out or had to be decided. Raises ExportError with what is wrong.
+    """
+    problems = Problems()
     clients: list[Client] = []
-    for part in present:
-        PARTS[part](export, clients)
-    export.problems.check()
+    for sheet in sheets(folder, problems, utc(today or datetime.now(UTC))):
+        if sheet.left_out:
+            columns = " and ".join(sheet.own[name] for name in sheet.layout.identity)
+            say(f"{sheet.name}: left out {sheet.left_out} rows without {columns}: they hold no record")
+        if sheet.layout is CHANGELOGS:
+            read_changelog(sheet, clients)
+        else:
+            for client in (read_pull_requests if sheet.layout in (PULL_REQUESTS, GITHUB) else read_issues)(sheet):
+                add(clients, client, problems, say)
+        if sheet.decided:
+            say(f"{sheet.name}: {sheet.decided}")
+    problems.check()
     if not clients:
         raise ExportError([f"{folder}: the files have no rows"])
     return clients
 
 
+def sheets(folder: Path, problems: Problems, latest: datetime) -> list[Sheet]:
+    """The files in a folder and in the folders in it, in the order in which they are read."""
+    paths = sorted(path for path in [*folder.glob("*"), *folder.glob("*/*")] if path.name.endswith(SUFFIXES))
+    # Hidden ones are left: `._x.csv` is what a Mac adds to `x.csv` in an archive or on a network drive.
+    paths = [path for path in paths if not f"/{path.relative_to(folder)}".count("/.") and path.is_file()]
+    parts = ", ".join(f"{layout.part}/" for layout in LAYOUTS)
+    if not paths:
+        problems.add(f"{folder}: has no .csv, .tsv or .json file, nor has a folder in it (such as {parts})")
+    found = []
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        frame = content(path, name, problems)
+        layout = None if frame is None else recognise(frame, name, problems)
+        if layout:
+            found.append(Sheet(name, frame, layout, problems, latest))
+    return sorted(found, key=lambda sheet: LAYOUTS.index(sheet.layout))
+
+
+def recognise(frame: pd.DataFrame, name: str, problems: Problems) -> Layout | None:
+    """The layout whose columns the header has; a problem if it has those of none."""
+    if frame.columns.empty:
+        return None  # a list of nothing
+    header = {str(column).strip().casefold() for column in frame.columns}
+    # The first without a gap; else the likeliest, which is the one that the folder is named after if there are several.
+    layout = min(LAYOUTS, key=lambda one: (one.gap(header), not name.startswith(f"{one.part}/")))
+    missing = layout.missing(header)
+    if not missing:
+        return layout
+    found = ", ".join(map(str, frame.columns))
+    if layout.gap(header) < 0.5 or name.startswith(f"{layout.part}/"):
+        problems.add(f"{name}: row 1: no column {', '.join(missing)}; it has {found}")
+    else:
+        kinds = "; ".join(f"{one.part}: {', '.join(one.required.values())}" for one in LAYOUTS)
+        problems.add(f"{name}: row 1: a header of no export that is known; it has {found}. Known are {kinds}")
+    return None
+
+
 def names(clients: list[Client]) -> list[str]:
-    """A name for every client: its project, and where two parts know the same project, which part it is from."""
+    """A name for every client: its project, and where several have the same project, which part it is from."""
     known = Counter(client.project.casefold() for client in clients)
     return [
         client.project if known[client.project.casefold()] == 1 else f"{client.project} ({client.part})"
@@ -139,177 +145,91 @@ def names(clients: list[Client]) -> list[str]:
     ]
 
 
-def read_story_points(export: Export, clients: list[Client]) -> None:
-    for sheet in export.sheets(
-        "story_points", required=("issuekey", "title", "description", "storypoint"), identity=("issuekey", "title")
-    ):
-        sheet.unique("issuekey")
-        if "split_mark" in sheet.rows:
-            # The marks follow the order of creation, of which the rows' order is all that is left.
-            order = sheet.one_of("split_mark", SPLITS).map({mark: at for at, mark in enumerate(SPLITS)})
-            sheet.complain(order.diff() < 0, "split_mark", "rows must be in order of creation: train, val, test")
-        keys, count = sheet.text("issuekey", required=True), len(sheet.rows)
-        created = pd.date_range(end=MADE_UP_END, periods=count, freq=MADE_UP_STEP, unit="us")
-        issues = pd.DataFrame(
-            {
-                "key": keys,
-                "summary": sheet.text("title"),
-                "custom_field_01": sheet.text("description"),
-                "story_points": sheet.whole("storypoint", required=True),
-                "issuetype": "Story",
-                "status": "Open",
-                "category": "new",
-                "created": created,
-            }
-        )
-        add(export, clients, Client("story_points", sheet.stem, issues))
-
-
-def read_jira(export: Export, clients: list[Client]) -> None:
-    for sheet in export.sheets(
-        "jira_tidev",
-        required=("key", "project", "issuetype", "summary", "status", "status_category", "created", "resolutiondate"),
-        identity=("project", "key"),
-    ):
-        sheet.unique("key")
-        created, completed = sheet.moments("created", required=True), sheet.moments("resolutiondate")
-        sprint = sheet.moments("first_sprint_start")
-        issues = pd.DataFrame(
-            {
-                "project": sheet.text("project", required=True),
-                "key": sheet.text("key", required=True),
-                "issuetype": sheet.text("issuetype", required=True),
-                "summary": sheet.text("summary"),
-                "custom_field_01": sheet.text("description"),
-                "status": sheet.text("status", required=True),
-                "category": sheet.one_of("status_category", CATEGORIES),
-                "resolution": sheet.text("resolution"),
-                "story_points": sheet.whole("story_points"),
-                "parent_external_id": sheet.text("epic_key").fillna(sheet.text("parent")),
-                "created": created,
-                "updated": sheet.moments("updated"),
-                # An issue that joins a running sprint starts when it is made; one that is planned after its end, never.
-                "work_first_started_at": sprint.where(sprint > created, created).where(
-                    sprint.notna() & ~(sprint > completed)
-                ),
-                "work_last_completed_at": completed,
-            }
-        )
-        by_project(export, clients, "jira_tidev", issues)
-
-
-def read_apache(export: Export, clients: list[Client]) -> None:
-    for sheet in export.sheets(
-        "apache_bugfix",
-        required=("project", "key", "status", "created", "resolutiondate", "summary_words"),
-        identity=("project", "key"),
-    ):
-        sheet.unique("project", "key")
-        completed = sheet.moments("resolutiondate")
-        issues = pd.DataFrame(
-            {
-                "project": sheet.text("project", required=True),
-                "key": sheet.text("key", required=True),
-                "issuetype": "Bug",
-                "summary": sheet.text("summary_words"),
-                "status": sheet.text("status", required=True),
-                "category": np.where(completed.notna(), "done", "new"),
-                "created": sheet.moments("created", required=True),
-                "work_last_completed_at": completed,
-            }
-        )
-        by_project(export, clients, "apache_bugfix", issues)
-
-
-def read_agile(export: Export, clients: list[Client]) -> None:
-    for sheet in export.sheets(
-        "agile_cycle", required=("id", "project", "created_date", "finished_date"), identity=("id", "project")
-    ):
-        sheet.unique("id")
-        completed = sheet.moments("finished_date")
-        issues = pd.DataFrame(
-            {
-                "project": "Project " + sheet.text("project", required=True),
-                "key": sheet.text("id", required=True),
-                "issuetype": "Task",
-                "status": np.where(completed.notna(), "Done", "Open"),
-                "category": np.where(completed.notna(), "done", "new"),
-                "created": sheet.moments("created_date", required=True),
-                "work_last_completed_at": completed,
-            }
-        )
-        by_project(export, clients, "agile_cycle", issues)
-
-
-def read_changelogs(export: Export, clients: list[Client]) -> None:
-    """Changelogs belong to the issues of jira_tidev/, the only ones with statuses and true times."""
-    owners = {key: client for client in clients if client.part == "jira_tidev" for key in client.issues["key"]}
-    for sheet in export.sheets(
-        "changelogs",
-        required=("issue_key", "from_status", "to_status", "changed_at"),
-        identity=("issue_key", "changed_at"),
-    ):
-        rows = pd.DataFrame(
-            {
-                "key": sheet.text("issue_key", required=True),
-                "from": sheet.text("from_status", required=True),
-                "to": sheet.text("to_status", required=True),
-                "transition_change_date": sheet.moments("changed_at", required=True),
-            }
-        )
-        sheet.complain(rows["key"].notna() & ~rows["key"].isin(owners), "issue_key", "is no issue of jira_tidev/")
-        for client, group in rows.groupby(rows["key"].map(lambda key: id(owners.get(key)))):
-            owner = next((one for one in clients if id(one) == client), None)
-            if owner is not None:
-                owner.changelog = pd.concat([owner.changelog, group], ignore_index=True)
-
-
-def read_pull_requests(export: Export, clients: list[Client]) -> None:
-    counts = (
-        "commit_count",
-        "additions",
-        "deletions",
-        "changed_files",
-        "review_comment_count",
-        "discussion_comment_count",
-        "reviewers",
-        "review_cycles",
-        "rework_commit_count",
+def read_issues(sheet: Sheet) -> Iterable[Client]:
+    sheet.unique("project", "key")
+    if "split_mark" in sheet.rows:
+        # The marks follow the order of creation, of which the rows' order is all that is left.
+        order = sheet.one_of("split_mark", {mark: at for at, mark in enumerate(SPLITS)})
+        sheet.complain(order.diff() < 0, "split_mark", "rows must be in order of creation: train, val, test")
+    completed, sprint = sheet.moments("resolutiondate"), sheet.moments("first_sprint_start")
+    made_up = pd.date_range(end=MADE_UP_END, periods=len(sheet.rows), freq=MADE_UP_STEP, unit="us")
+    created = sheet.moments("created") if "created" in sheet.rows else pd.Series(made_up, index=sheet.rows.index)
+    category = resolved(pd.DataFrame({"resolutiondate": completed}), "done", "new")
+    issues = pd.DataFrame(
+        {
+            "project": sheet.text("project"),
+            "key": sheet.text("key"),
+            "issuetype": sheet.text("issuetype"),
+            "summary": sheet.text("summary"),
+            "custom_field_01": sheet.text("description"),
+            "status": sheet.text("status"),
+            "category": sheet.one_of("status_category", CATEGORY_WORDS).fillna(pd.Series(category, completed.index)),
+            "resolution": sheet.text("resolution"),
+            "story_points": sheet.whole("story_points"),
+            "parent_external_id": sheet.text("epic_key").fillna(sheet.text("parent")),
+            "created": created,
+            "updated": sheet.moments("updated"),
+            # An issue that joins a running sprint starts when it is made; one that is planned after its end, never.
+            "work_first_started_at": sprint.where(sprint > created, created).where(
+                sprint.notna() & ~(sprint > completed)
+            ),
+            "work_last_completed_at": completed,
+        }
     )
-    for sheet in export.sheets(
-        "pull_requests",
-        required=(
-            *("repo", "number", "author", "title", "created_at", "first_review_at", "merged_at", "closed_at", "state"),
-            *("merged", "n_commits_authored_before_open", *counts),
-        ),
-        identity=("repo", "number"),
-    ):
-        sheet.unique("repo", "number")
-        state = sheet.one_of("state", ("open", "closed"))
-        is_merged = sheet.one_of("merged", ("0", "1")) == "1"
-        merged_at = sheet.moments("merged_at")
-        sheet.complain(is_merged & sheet.text("merged_at").isna(), "merged_at", "must have a value where merged is 1")
-        pull_requests = pd.DataFrame(
-            {
-                "repo": sheet.text("repo", required=True),
-                "number": sheet.whole("number", required=True),
-                "name": sheet.text("title"),
-                "user_name": sheet.text("author"),
-                "status": np.where(is_merged, "merged", state),
-                "pr_created_at": sheet.moments("created_at", required=True),
-                "first_review_at": sheet.moments("first_review_at"),
-                "merged_at": merged_at.where(is_merged),
-                "closed_at": sheet.moments("closed_at"),
-                **{name: sheet.whole(name) for name in counts},
-                "before": sheet.whole("n_commits_authored_before_open"),
-            }
-        )
-        for repo, group in pull_requests.groupby("repo"):
-            group = group.reset_index(drop=True)
-            before = group.pop("before")
-            client = Client("pull_requests", repo, pull_requests=group.drop(columns="repo"))
-            client.commits = made_up_commits(client.pull_requests, before)
-            add(export, clients, client)
+    for project, group in issues.groupby("project"):
+        group = group.drop(columns="project").reset_index(drop=True)
+        yield Client(sheet.folder, sheet.part, project, sheet.layout, issues=group)
+
+
+def read_changelog(sheet: Sheet, clients: list[Client]) -> None:
+    """Give the rows to the clients of their issues, which have statuses and true times."""
+    owners = {
+        key: at for at, client in enumerate(clients) if client.layout in (PLAIN, JIRA) for key in client.issues["key"]
+    }
+    rows = pd.DataFrame(
+        {
+            "key": sheet.text("key"),
+            "from": sheet.text("from"),
+            "to": sheet.text("to"),
+            "transition_change_date": sheet.moments("at"),
+        }
+    )
+    sheet.complain(rows["key"].notna() & ~rows["key"].isin(owners), "key", "is no issue of the other files")
+    for at, group in rows.groupby(rows["key"].map(owners)):
+        clients[at].changelog = pd.concat([clients[at].changelog, group], ignore_index=True)
+
+
+def read_pull_requests(sheet: Sheet) -> Iterable[Client]:
+    sheet.unique("repo", "number")
+    state, merged_at = sheet.one_of("state", STATES), sheet.moments("merged_at")
+    is_merged = sheet.flags("merged") | (state == "merged")
+    sheet.complain(is_merged & sheet.text("merged_at").isna(), "merged_at", "must have a value where merged is true")
+    pull_requests = pd.DataFrame(
+        {
+            "repo": sheet.text("repo"),
+            "number": sheet.whole("number"),
+            "name": sheet.text("title"),
+            "user_name": sheet.text("author"),
+            "status": np.where(is_merged, "merged", state),
+            "pr_created_at": sheet.moments("created_at"),
+            "first_review_at": sheet.moments("first_review_at"),
+            "merged_at": merged_at.where(is_merged),
+            "closed_at": sheet.moments("closed_at"),
+            **{name: sheet.whole(name) for name in COUNTS},
+            "before": sheet.whole("n_commits_authored_before_open"),
+            "authored": sheet.rows.get("authored"),
+        }
+    )
+    for repo, group in pull_requests.groupby("repo"):
+        group = group.drop(columns="repo").reset_index(drop=True)
+        before, authored = group.pop("before"), group.pop("authored")
+        client = Client(sheet.folder, sheet.part, repo, sheet.layout, pull_requests=group)
+        client.commits = made_up_commits(group, before)
+        if "authored" in sheet.rows:
+            known = pd.DataFrame({"number": group["number"], "committed_date": authored}).explode("committed_date")
+            known["committed_date"] = pd.to_datetime(known["committed_date"], utc=True).dt.tz_localize(None)
+            client.commits = known.dropna().astype({"committed_date": "datetime64[us]"})
+        yield client
 
 
 def made_up_commits(pull_requests: pd.DataFrame, before: pd.Series) -> pd.DataFrame:
@@ -339,38 +259,30 @@ def made_up_commits(pull_requests: pd.DataFrame, before: pd.Series) -> pd.DataFr
     return pd.DataFrame({"number": number, "committed_date": committed.astype("datetime64[us]")})
 
 
-# The folders of an export, in the order in which they are read.
-PARTS: dict[str, Callable[[Export, list[Client]], None]] = {
-    "story_points": read_story_points,
-    "jira_tidev": read_jira,
-    "apache_bugfix": read_apache,
-    "agile_cycle": read_agile,
-    "changelogs": read_changelogs,
-    "pull_requests": read_pull_requests,
-}
+def add(clients: list[Client], client: Client, problems: Problems, say: Callable[[str], None]) -> None:
+    """A project that goes on in a second file is the same client.
 
-
-def by_project(export: Export, clients: list[Client], part: str, issues: pd.DataFrame) -> None:
-    for project, group in issues.groupby("project"):
-        add(export, clients, Client(part, project, group.drop(columns="project").reset_index(drop=True)))
-
-
-def add(export: Export, clients: list[Client], client: Client) -> None:
-    """A project that goes on in a second file of the same part is the same client."""
-    if client.issues.empty and client.pull_requests.empty:
-        return
+    The files in one folder must not overlap; of files beside the folders, those that do are exports of their own.
+    """
     for known in clients:
-        if (known.part, known.project) == (client.part, client.project):
-            for frame, more, name in (
+        if (known.folder, known.project) != (client.folder, client.project):
+            continue
+        shared = [
+            f"{column} {value!r}"
+            for frame, more, column in (
                 (known.issues, client.issues, "key"),
                 (known.pull_requests, client.pull_requests, "number"),
-            ):
-                for value in sorted(set(frame.get(name, ())) & set(more.get(name, ())), key=str):
-                    export.problems.add(f"{client.part}/: {client.project}: {name} {value!r} is in two files")
-            known.issues = pd.concat([known.issues, client.issues], ignore_index=True)
-            known.pull_requests = pd.concat([known.pull_requests, client.pull_requests], ignore_index=True)
-            known.commits = pd.concat([known.commits, client.commits], ignore_index=True)
-            return
+            )
+            for value in sorted(set(frame.get(column, ())) & set(more.get(column, ())), key=str)
+        ]
+        if shared and not client.folder:
+            say(f"{client.part}: a client of its own: {client.project} of {known.part} has {shared[0]} too")
+            continue
+        for one in shared:
+            problems.add(f"{client.folder}/: {client.project}: {one} is in two files")
+        for name in ("issues", "pull_requests", "commits"):
+            setattr(known, name, pd.concat([getattr(known, name), getattr(client, name)], ignore_index=True))
+        return
     clients.append(client)
 
 

@@ -45,6 +45,13 @@ def base_url(instance: Instance) -> str:
     return f"http://127.0.0.1:{instance.ports['api']}"
 
 
+def login(instance: Instance, *, with_password: bool) -> str:
+    """How people reach the UI, in words."""
+    address = base_url(instance) if "api" in instance.ports else "no address before its first start"
+    password = instance.secrets["airflow_admin"] if with_password else "shown by ./foresight status --password"
+    return f"The UI: {address}  login: {ADMIN}  password: {password}"
+
+
 def metadata_url(instance: Instance) -> str:
     password = quote(instance.secrets["airflow_database"], safe="")
     return f"postgresql+psycopg://{DATABASE}:{password}@127.0.0.1:{instance.ports['metadata']}/{DATABASE}"

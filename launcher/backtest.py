@@ -15,7 +15,6 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-import demo
 from demo import exports, history
 from demo.book import Book
 from demo.tables import load
@@ -63,10 +62,7 @@ class Stage:
 
 def read(folder: Path, wanted: Collection[str] | None, say: Say) -> dict[str, exports.Client]:
     """The projects of a folder by the names that their clients get; of `wanted`, those alone."""
-    try:
-        found = exports.read(folder, say=say)
-    except demo.ExportError as error:
-        raise LauncherError(str(error)) from None
+    found = platform_data.read_exports(folder, say)
     named = dict(zip(exports.names(found), found, strict=True))
     unknown = sorted(set(wanted or ()) - set(named))
     if unknown:

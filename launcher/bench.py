@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from launcher.errors import LauncherError
 from launcher.system import CHECKOUT
+from launcher.terminal import console
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=__doc__)
-console = Console(width=None if sys.stdout.isatty() else 200)
 
 
 def say(line: str) -> None:
@@ -42,7 +41,7 @@ def engine() -> None:
 
 @app.command()
 def honesty(
-    data: Annotated[Path, typer.Option(help="A folder of CSV exports; one project is one client.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="A folder of exports; one project is one client.", show_default=False)],
     projects: Annotated[
         str | None, typer.Option(metavar="A,B", help="These projects alone.", show_default=False)
     ] = None,

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from include.foresight import version
 from include.foresight.errors import ForesightError
 from launcher import airflow, bench, clusters, engine, keys, nightly, people, processes, report, serve, setup
 from launcher import instance as instances
@@ -21,20 +21,18 @@ from launcher.errors import LauncherError
 from launcher.instance import Instance
 from launcher.progress import Progress
 from launcher.system import CHECKOUT, postgres_bin, server_user
+from launcher.terminal import console, errors
 
 app = typer.Typer(
     name="foresight",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Machine-learning models for every client, trained inside PostgreSQL, every night.",
 )
 app.add_typer(bench.app, name="bench")
-# What is not a terminal has no width: a file or a pipe takes lines as long as the table needs them.
-WIDTH = None if sys.stdout.isatty() else 200
-console = Console(width=WIDTH)
-errors = Console(stderr=True)
 
 InstanceName = Annotated[
     str | None,
@@ -58,6 +56,21 @@ SqlOption = Annotated[
 ADMINISTRATOR_NEEDED = 3
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"Foresight {version.release()}, code {version.code_version()}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Which Foresight this is.")
+    ] = False,
+) -> None:
+    pass
+
+
 def chosen(name: str | None) -> Instance:
     return instances.load(name or instances.latest())
 
@@ -67,7 +80,7 @@ def run(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="A folder of CSV exports (one project = one client) instead of the demo data.",
+            help="A folder of exports (one project = one client; docs/data.md) instead of the demo data.",
             exists=True,
             file_okay=False,
             show_default=False,
@@ -85,10 +98,18 @@ def run(
     """
     progress = Progress(console, _began())
     progress.seconds |= _bootstrap_seconds()
-    one = instances.load_or_create(instance or instances.name_for(data), data)
+    name = instance or instances.name_for(data)
+    exports = None
+    if data and not instances.has_data(name):
+        # Before there is anything that would be left of a folder that cannot be loaded.
+        from launcher import platform_data
+
+        with progress.phase("exports"):
+            exports = platform_data.read_exports(data, progress.say)
+    one = instances.load_or_create(name, data)
     with instances.locked(one):
         try:
-            night = setup.whole(one, progress, force=force)
+            night = setup.whole(one, progress, force=force, exports=exports)
         finally:
             progress.close()
     instances.remember_as_latest(one)
@@ -96,8 +117,9 @@ def run(
     console.print(progress.table())
     report.show(result, console)
     console.print(
-        f"\nThe UI: {airflow.base_url(one)}  login: {airflow.ADMIN}  password: {one.secrets['airflow_admin']}\n"
-        "./foresight stop ends the services, ./foresight report shows this table again.",
+        f"\n{airflow.login(one, with_password=True)}\n"
+        "./foresight stop ends the services, ./foresight report shows this table again,\n"
+        "./foresight status --password tells this address and login.",
         markup=False,
         highlight=False,
     )
@@ -109,7 +131,7 @@ def run(
 @app.command("report")
 def show_report(
     instance: InstanceName = None,
-    json: Annotated[bool, typer.Option("--json", help="Last, one line of JSON with the totals.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="As JSON, and nothing else.")] = False,
     business: Annotated[
         bool, typer.Option("--business", help="What the predictions would have changed, with the formulas.")
     ] = False,
@@ -121,10 +143,13 @@ def show_report(
     if business:
         _show_business(instance, as_of, json)
         return
+    if as_of:
+        raise LauncherError("--as-of is for --business alone: the report itself is that of each client's last run")
     result = report.read(chosen(instance))
-    report.show(result, console)
     if json:
         print(report.as_json(result), flush=True)
+    else:
+        report.show(result, console)
 
 
 def _show_business(instance: str | None, as_of: str | None, json: bool) -> None:
@@ -137,9 +162,10 @@ def _show_business(instance: str | None, as_of: str | None, json: bool) -> None:
         findings = [one for slug in business.clients_of(databases) for one in business.read(databases, slug, moment)]
     except ForesightError as error:
         raise LauncherError(str(error)) from error
-    report.show_business(findings, console)
     if json:
         print(report.business_as_json(findings), flush=True)
+    else:
+        report.show_business(findings, console)
 
 
 @app.command()
@@ -179,6 +205,7 @@ def rollback(
 def status(
     primary: Annotated[str | None, typer.Option(metavar="DSN", show_default=False)] = None,
     replica: Annotated[str | None, typer.Option(metavar="DSN", show_default=False)] = None,
+    password: Annotated[bool, typer.Option("--password", help="Show the passwords of the UIs too.")] = False,
 ) -> None:
     """What runs, instance by instance, and where the platform's tables have moved on from their copies.
 
@@ -190,11 +217,13 @@ def status(
     found = instances.names()
     if not found:
         console.print("No instance yet: ./foresight run makes one.")
+    default = instances.latest()
     for name in found:
         one = instances.load(name)
-        console.print(
-            f"{name}: {one.data or 'demo data'}  ({one.folder})", markup=False, highlight=False, soft_wrap=True
-        )
+        _say(f"{name}: {one.data or 'demo data'}  ({one.folder})")
+        if name == default:
+            _say("  the default: commands without --instance mean this one")
+        _say(f"  {airflow.login(one, with_password=password)}")
         for cluster in clusters.of(one).all():
             state = f"up, 127.0.0.1:{cluster.port}" if cluster.running else "stopped"
             console.print(f"  {cluster.name:<14}{state}", highlight=False)
@@ -222,7 +251,7 @@ def logs(
         typer.Argument(help="scheduler, api-server, dag-processor, triggerer, primary, replica or metadata."),
     ] = None,
     instance: InstanceName = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.")] = 50,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as the log grows; Ctrl-C ends it.")] = False,
 ) -> None:
     """The end of a component's log, or the list of logs."""
@@ -309,13 +338,18 @@ def trigger(
 
     The services must be up.
     """
+    conf = nightly.parameters(models=models, dry_run=dry_run, force=force, as_of=as_of)
     one = chosen(instance)
     if not airflow.service(one, "api-server").running:
         raise LauncherError(f"the services of '{one.name}' are not up: start them with ./foresight run")
+    from include.foresight import clients
+
+    known = report.active_clients(one)
+    if client not in known:
+        raise LauncherError(clients.no_such(client, known))
     progress = Progress(console)
     api = airflow.Api(one)
     api.wait_for_dags({nightly.dag_id(client)}, patience=5)
-    conf = nightly.parameters(models=models, dry_run=dry_run, force=force, as_of=as_of)
     run_id = nightly.trigger(api, [client], conf)
     progress.say(f"{nightly.dag_id(client)} {run_id}")
     night = nightly.follow(api, run_id, [client], progress)
@@ -482,7 +516,10 @@ def backtest(
     data: Annotated[
         Path,
         typer.Option(
-            help="A folder of CSV exports; one project is one client.", exists=True, file_okay=False, show_default=False
+            help="A folder of exports; one project is one client (docs/data.md).",
+            exists=True,
+            file_okay=False,
+            show_default=False,
         ),
     ],
     client: Annotated[str, typer.Option(help="The project's name in the folder.", show_default=False)],
@@ -556,6 +593,23 @@ def environment(instance: InstanceName = None) -> None:
         print(f"export {name}={shlex.quote(value)}")
     programs = f"{Path(sys.executable).parent}:{servers.primary.bin}"
     print(f'export PATH={shlex.quote(programs)}:"$PATH"')
+
+
+@app.command("help")
+def show_help(
+    context: typer.Context,
+    command: Annotated[str | None, typer.Argument(help="Of this command.", show_default=False)] = None,
+) -> None:
+    """What the commands are, or what one of them takes."""
+    root = context.find_root()
+    if command is None:
+        print(root.get_help())
+        return
+    found = root.command.get_command(root, command)
+    if found is None:
+        raise LauncherError(f"there is no command '{command}': there are {', '.join(root.command.list_commands(root))}")
+    with typer.Context(found, info_name=command, parent=root) as its:
+        print(found.get_help(its))
 
 
 def _bootstrap_seconds() -> dict[str, float]:

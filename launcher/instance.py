@@ -43,7 +43,7 @@ def engine_environment() -> Path:
 
 @dataclass
 class Instance:
-    """`data` is None for the generated demo data, else the folder of CSV exports."""
+    """`data` is None for the generated demo data, else the folder of exports."""
 
     folder: Path
     ports: dict[str, int] = field(default_factory=dict)
@@ -148,6 +148,11 @@ def generated_secrets() -> dict[str, str]:
 
 def names() -> list[str]:
     return sorted(path.parent.name for path in instances_folder().glob("*/instance.json"))
+
+
+def has_data(name: str) -> bool:
+    """Whether the platform's data are in the databases of the instance of that name."""
+    return name in names() and "platform_data" in load(name).done
 
 
 def latest() -> str:

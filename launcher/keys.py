@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from launcher.terminal import console
 
 if TYPE_CHECKING:
     from include.foresight.database import Databases
 
 app = typer.Typer(no_args_is_help=True, help="Keys of services for the prediction API.")
-console = Console()
 
 InstanceName = Annotated[str | None, typer.Option("--instance", help="Which instance.", show_default=False)]
 
@@ -46,17 +47,21 @@ def show(instance: InstanceName = None) -> None:
     """Every key, without its secret."""
     from include.foresight import api_keys
 
-    table = Table()
-    for heading in ("id", "name", "clients", "names one", "made", "ends", "revoked"):
-        table.add_column(heading)
     with databases(instance).primary() as primary:
-        for row in api_keys.listed(primary):
-            moments = [
-                f"{row[at]:%Y-%m-%d %H:%M}" if row[at] else "" for at in ("created_at", "expires_at", "revoked_at")
-            ]
-            clients = ", ".join(row["clients"] or [])
-            table.add_row(row["key_id"], row["name"], clients, "yes" if row["any_of"] else "", *moments)
-    console.print(table)
+        console.print(table(api_keys.listed(primary)))
+
+
+def table(keys: Sequence[Mapping[str, Any]]) -> Table:
+    shown = Table()
+    # However narrow the table is, the id stays whole: `rotate` and `revoke` want it.
+    shown.add_column("id", min_width=max((len(row["key_id"]) for row in keys), default=0), no_wrap=True)
+    for heading in ("name", "clients", "names one", "made", "ends", "revoked"):
+        shown.add_column(heading, overflow="fold")
+    for row in keys:
+        moments = [f"{row[at]:%Y-%m-%d %H:%M}" if row[at] else "" for at in ("created_at", "expires_at", "revoked_at")]
+        clients = ", ".join(row["clients"] or [])
+        shown.add_row(row["key_id"], row["name"], clients, "yes" if row["any_of"] else "", *moments)
+    return shown
 
 
 @app.command()

@@ -12,6 +12,7 @@ from typing import Any
 from rich.live import Live
 from rich.table import Table
 
+from include.foresight import model_specs, runs
 from launcher.airflow import Api
 from launcher.errors import LauncherError
 from launcher.progress import Progress
@@ -83,16 +84,22 @@ class Night:
 def parameters(
     *, models: str | None = None, dry_run: bool = False, force: bool = False, as_of: str | None = None
 ) -> dict[str, Any]:
-    """The DAG's Params of a manual run; what is not asked for is left to the DAG's defaults."""
+    """The DAG's Params of a manual run; what is not asked for is left to the DAG's defaults.
+
+    What the DAG would refuse is refused here, in words.
+    """
     conf: dict[str, Any] = {}
-    if models:
-        conf["models"] = [name.strip() for name in models.split(",") if name.strip()]
+    if models is not None:
+        wanted = dict.fromkeys(name.strip() for name in models.split(",") if name.strip())
+        if not wanted:
+            raise LauncherError(f"--models names none: there are {', '.join(model_specs.names())}")
+        conf["models"] = [model_specs.read(name).model for name in wanted]
     if dry_run:
         conf["dry_run"] = True
     if force:
         conf["force_retrain"] = True
-    if as_of:
-        conf["as_of"] = as_of
+    if as_of is not None:
+        conf["as_of"] = runs.moment(as_of).isoformat()
     return conf
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from launcher.keys import InstanceName, databases
+from launcher.terminal import console
 
 app = typer.Typer(no_args_is_help=True, help="Who acts for which client: users and roles of Airflow.")
-console = Console()
 
 Name = Annotated[str, typer.Argument(help="The user's name in Airflow, or with --role the name of a role.")]
 Clients = Annotated[list[str], typer.Option("--client", help="The client; may be repeated.")]
@@ -39,7 +38,9 @@ def show(instance: InstanceName = None) -> None:
     """Who acts for whom."""
     from include.foresight import people
 
-    table = Table("user or role", "name", "clients")
+    table = Table()
+    for heading in ("user or role", "name", "clients"):
+        table.add_column(heading, overflow="fold")
     with databases(instance).primary() as primary:
         for row in people.listed(primary):
             table.add_row(row["kind"], row["principal"], ", ".join(row["clients"]))

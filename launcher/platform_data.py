@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from text_unidecode import unidecode
 
 import demo
+from demo import exports
 from include.foresight import deployment, registry
 from include.foresight.database import PRIMARY, REPLICA, Databases
 from include.foresight.sql import statement
@@ -31,8 +32,18 @@ SLUG_LENGTH = 63  # of ml.clients.slug
 LIBPQ = {"host": "PGHOST", "port": "PGPORT", "dbname": "PGDATABASE", "user": "PGUSER", "password": "PGPASSWORD"}
 
 
-def provide(instance: Instance, as_platform_dsn: str, progress: Progress) -> None:
-    """Fill the platform's database once: its tables, and the generated data or the instance's exports in them."""
+def read_exports(folder: Path, say: Callable[[str], None]) -> list[exports.Client]:
+    """The clients in a folder of exports, all of it checked."""
+    try:
+        return demo.read_exports(folder, say=say)
+    except demo.ExportError as error:
+        raise LauncherError(str(error)) from None
+
+
+def provide(
+    instance: Instance, as_platform_dsn: str, progress: Progress, clients: list[exports.Client] | None = None
+) -> None:
+    """Fill the platform's database once: its tables, and in them the generated data or these clients of exports."""
     if "platform_data" in instance.done:
         return
     with psycopg.connect(as_platform_dsn) as connection:
@@ -41,15 +52,13 @@ def provide(instance: Instance, as_platform_dsn: str, progress: Progress) -> Non
         demo.create_platform(as_platform_dsn)
     try:
         if instance.data is None:
-            clients = demo.load_generated(as_platform_dsn)
+            loaded = demo.load_generated(as_platform_dsn)
         else:
-            clients = demo.load_exports(as_platform_dsn, Path(instance.data), say=progress.say)
-        rows = sum(sum(client.rows.values()) for client in clients)
-        progress.say(f"platform data: {len(clients)} clients, {rows} rows")
+            loaded = demo.load_exports(as_platform_dsn, clients)
+        rows = sum(sum(client.rows.values()) for client in loaded)
+        progress.say(f"platform data: {len(loaded)} clients, {rows} rows")
     except demo.PlatformNotEmpty:
         pass  # a run that was interrupted has loaded it: it is one transaction
-    except demo.ExportError as error:
-        raise LauncherError(str(error)) from None
     instance.mark("platform_data", "loaded")
 
 

@@ -183,7 +183,25 @@ def show(report: Report, console: Console) -> None:
 
 
 def as_json(report: Report) -> str:
-    return json.dumps(totals(report))
+    """The totals, and below `results` what each line of the table says, with the reason."""
+    results = [
+        {
+            "client": model["slug"],
+            "model": model["model"],
+            "status": model["status"],
+            "rung": model["trained_rung"],
+            "rows": None if model["rows_train"] is None else model["rows_train"] + (model["rows_test"] or 0),
+            "error": errors(model)[0],
+            "simple_error": errors(model)[1],
+            "decision": model["decision"],
+            "served_by": model["served_by"],
+            "predictions_written": model["predictions_written"],
+            "seconds": model["seconds"],
+            "reason": model["sentence"] or model["reason"],
+        }
+        for model in report.models
+    ]
+    return json.dumps(totals(report) | {"results": results})
 
 
 def show_business(findings: Sequence[Finding], console: Console) -> None:

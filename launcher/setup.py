@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from launcher import airflow, clusters, engine, nightly, report
 from launcher import instance as instances
@@ -14,6 +15,9 @@ from launcher.clusters import Cluster
 from launcher.instance import Instance
 from launcher.nightly import Night
 from launcher.progress import Progress
+
+if TYPE_CHECKING:
+    from demo.exports import Client
 
 PLATFORM = "platform"
 
@@ -85,13 +89,19 @@ def servers(instance: Instance, progress: Progress, *, wanted: Collection[str] =
         finish(jobs)
 
 
-def whole(instance: Instance, progress: Progress, *, force: bool = False) -> Night:
-    """Everything, from nothing or from whatever is there, and then every client's nightly."""
+def whole(instance: Instance, progress: Progress, *, force: bool = False, exports: list[Client] | None = None) -> Night:
+    """Everything, from nothing or from whatever is there, and then every client's nightly.
+
+    `exports`: the clients of the instance's folder, while they are not in its database.
+    """
     clusters.check_reachable(instance)
     with undone_on_failure(instance) as undo:
         assign_ports(instance)
         with ThreadPoolExecutor() as pool:
-            jobs = [pool.submit(provide_databases, instance, progress), pool.submit(start_airflow, instance, progress)]
+            jobs = [
+                pool.submit(provide_databases, instance, progress, exports),
+                pool.submit(start_airflow, instance, progress),
+            ]
             try:
                 finish(jobs)
             except BaseException:
@@ -103,6 +113,7 @@ def whole(instance: Instance, progress: Progress, *, force: bool = False) -> Nig
             # Last: it reads the registry's snapshot, which the databases' set-up has written.
             airflow.start(instance, ["dag-processor"])
             airflow.wait_until_healthy(instance)
+        progress.say(airflow.login(instance, with_password=True))
         with progress.phase("nightly"):
             return run_nightly(instance, progress, force=force)
 
@@ -116,7 +127,7 @@ def start_airflow(instance: Instance, progress: Progress) -> None:
         airflow.warm_up(instance)
 
 
-def provide_databases(instance: Instance, progress: Progress) -> None:
+def provide_databases(instance: Instance, progress: Progress, exports: list[Client] | None = None) -> None:
     """Primary and replica with the platform's data, our roles, schemas, replication and clients."""
     with progress.phase("clusters"), ThreadPoolExecutor() as pool:
         finish(
@@ -134,7 +145,7 @@ def provide_databases(instance: Instance, progress: Progress) -> None:
     primary, replica = both.primary.conninfo(PLATFORM), both.replica.conninfo(PLATFORM)
     with progress.phase("platform data"):
         as_platform = both.primary.conninfo(PLATFORM, user=PLATFORM, password=instance.secrets["platform"])
-        platform_data.provide(instance, as_platform, progress)
+        platform_data.provide(instance, as_platform, progress, exports)
     with progress.phase("databases"):
         deployment.install(
             primary,

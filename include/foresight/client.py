@@ -14,7 +14,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -56,6 +56,18 @@ class Patience:
     available: float = 10.0
 
 
+@dataclass(frozen=True)
+class Clock:
+    """Seconds that pass, and how to let some pass; tests have one of their own."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    wait: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+CLOCK = Clock()
+
+
 @dataclass(frozen=True, eq=False)
 class Predictions(Mapping):
     """What was predicted: the API's own fields, by key of the issue or number of the pull request.
@@ -85,8 +97,8 @@ class Predictions(Mapping):
 class Breaker:
     """After some failures in a row a server is left alone for a while; then one request tries for all."""
 
-    def __init__(self, failures: int, rest: float) -> None:
-        self._failures, self._rest = failures, rest
+    def __init__(self, failures: int, rest: float, clock: Clock = CLOCK) -> None:
+        self._failures, self._rest, self._now = failures, rest, clock.now
         self._lock = threading.Lock()
         self._in_a_row, self._rests_until, self._last = 0, 0.0, ""
 
@@ -95,13 +107,13 @@ class Breaker:
         with self._lock:
             if self._in_a_row < self._failures:
                 return None
-            left = self._rests_until - time.monotonic()
+            left = self._rests_until - self._now()
             if left > 0:
                 return (
                     f"left alone for {left:.0f} s more after {self._in_a_row} failures in a row; the last: {self._last}"
                 )
             # Others wait until this one has said how it went; should it never say, the next is let through later.
-            self._rests_until = time.monotonic() + self._rest
+            self._rests_until = self._now() + self._rest
             return None
 
     def succeeded(self) -> None:
@@ -111,13 +123,13 @@ class Breaker:
     def failed(self, why: str) -> None:
         with self._lock:
             self._in_a_row, self._last = self._in_a_row + 1, why
-            self._rests_until = time.monotonic() + self._rest
+            self._rests_until = self._now() + self._rest
 
     @property
     def refuses(self) -> bool:
         """Whether a request would be refused; asking takes nobody's turn."""
         with self._lock:
-            return self._in_a_row >= self._failures and self._rests_until > time.monotonic()
+            return self._in_a_row >= self._failures and self._rests_until > self._now()
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,7 @@ class Send:
     content: bytes | None
     timeout: httpx.Timeout
     deadline: float
+    clock: Clock
 
     def request(self) -> dict[str, Any]:
         headers = {"Content-Type": "application/json"} if self.content is not None else {}
@@ -143,20 +156,20 @@ class Send:
         }
 
     def body(self) -> Body:
-        return Body(self.deadline)
+        return Body(self.deadline, self.clock)
 
 
 class Body:
     """An answer as it comes in. httpx times each piece, not the whole: a server that drips would hold a caller."""
 
-    def __init__(self, deadline: float) -> None:
-        self._deadline, self._pieces, self._size = deadline, [], 0
+    def __init__(self, deadline: float, clock: Clock) -> None:
+        self._deadline, self._now, self._pieces, self._size = deadline, clock.now, [], 0
 
     def add(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > LARGEST_ANSWER:
             raise Failed(f"the answer has more than {LARGEST_ANSWER} bytes")
-        if time.monotonic() > self._deadline:
+        if self._now() > self._deadline:
             raise httpx.ReadTimeout("the answer comes too slowly")
         self._pieces.append(piece)
 
@@ -188,11 +201,13 @@ class Failed(Exception):
 class Protocol:
     """What is sent, what may be sent again, and what an answer means."""
 
-    def __init__(self, url: str | None, key: str | None, client: str | None, patience: Patience) -> None:
+    def __init__(
+        self, url: str | None, key: str | None, client: str | None, patience: Patience, clock: Clock = CLOCK
+    ) -> None:
         self.url = str(url or os.environ.get(URL_VARIABLE) or "").rstrip("/")
         self.key = str(key or os.environ.get(KEY_VARIABLE) or "").strip()
-        self.client, self.patience = client, patience
-        self.breaker = Breaker(patience.failures, patience.rest)
+        self.client, self.patience, self.clock = client, patience, clock
+        self.breaker = Breaker(patience.failures, patience.rest, clock)
         self._available: tuple[bool, float] = (False, float("-inf"))
 
     def __repr__(self) -> str:
@@ -206,7 +221,7 @@ class Protocol:
         known, until = self._available
         if self.breaker.refuses:
             return False
-        if time.monotonic() < until:
+        if self.clock.now() < until:
             return known
         try:
             yield from self._exchange("GET", "/health", None, self._deadline(), attempts=1)
@@ -214,7 +229,7 @@ class Protocol:
         except Exception as error:  # Failed, or a fault of this file's
             log.warning("the prediction API is not available: %s", _short(str(error)))
             known = False
-        self._available = (known, time.monotonic() + self.patience.available)
+        self._available = (known, self.clock.now() + self.patience.available)
         return known
 
     def issues(self, path: str, listed: str, answered: str, keys: Iterable[str], explain: bool) -> Steps[Predictions]:
@@ -281,7 +296,7 @@ class Protocol:
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         attempts = attempts or self.patience.attempts
         for attempt in range(attempts):
-            left = deadline - time.monotonic()
+            left = deadline - self.clock.now()
             if left <= 0:
                 raise Failed(f"the call has taken {self.patience.call:g} s already")
             if refusal := self.breaker.refusal():
@@ -293,7 +308,8 @@ class Protocol:
                 parameters,
                 content,
                 timeout,
-                min(deadline, time.monotonic() + self.patience.answer),
+                min(deadline, self.clock.now() + self.patience.answer),
+                self.clock,
             )
             if isinstance(reply, Reply) and reply.status < 500 and reply.status != 429:
                 # A server that refuses is well.
@@ -303,7 +319,7 @@ class Protocol:
             self.breaker.failed(why)
             pause = self._pause(attempt, reply)
             last = attempt + 1 == attempts or not _may_be_asked_again(reply)
-            if last or pause > deadline - time.monotonic() or self.breaker.refuses:
+            if last or pause > deadline - self.clock.now() or self.breaker.refuses:
                 raise Failed(why)
             yield Wait(pause)
         raise AssertionError("unreachable")
@@ -315,7 +331,7 @@ class Protocol:
         return max(drawn, min(float(stated), 3600.0)) if stated and stated.isascii() and stated.isdigit() else drawn
 
     def _deadline(self) -> float:
-        return time.monotonic() + self.patience.call
+        return self.clock.now() + self.patience.call
 
 
 def _is_key(one: Any) -> bool:
@@ -393,8 +409,9 @@ class MLPredictionClient:
         client: str | None = None,
         patience: Patience | None = None,
         transport: httpx.BaseTransport | None = None,
+        clock: Clock = CLOCK,
     ) -> None:
-        self._protocol = Protocol(url, key, client, patience or Patience())
+        self._protocol = Protocol(url, key, client, patience or Patience(), clock)
         self._transport, self._lock = transport, threading.Lock()
         self._http: httpx.Client | None = None
 
@@ -432,7 +449,7 @@ class MLPredictionClient:
             while True:
                 step = steps.send(result)
                 if isinstance(step, Wait):
-                    result = time.sleep(step.seconds)
+                    result = self._protocol.clock.sleep(step.seconds)
                     continue
                 try:
                     result = self._send(step)
@@ -464,8 +481,9 @@ class AsyncMLPredictionClient:
         client: str | None = None,
         patience: Patience | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        clock: Clock = CLOCK,
     ) -> None:
-        self._protocol = Protocol(url, key, client, patience or Patience())
+        self._protocol = Protocol(url, key, client, patience or Patience(), clock)
         self._transport = transport
         self._http: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -509,7 +527,7 @@ class AsyncMLPredictionClient:
             while True:
                 step = steps.send(result)
                 if isinstance(step, Wait):
-                    result = await asyncio.sleep(step.seconds)
+                    result = await self._protocol.clock.wait(step.seconds)
                     continue
                 try:
                     result = await self._send(step)

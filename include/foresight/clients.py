@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from include.foresight import names
 from include.foresight.database import Transaction
 from include.foresight.errors import UnknownClient
+
+# As many clients as a message names.
+SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,18 @@ class Client:
         return cls(**values, alert_emails=tuple(row["alert_emails"]), provisioned=row["provisioned_at"] is not None)
 
 
+def no_such(slug: str, known: Sequence[str]) -> str:
+    """That there is no client of that slug, and which there are: of many, those that are spelled alike."""
+    alike = known if len(known) <= SHOWN else difflib.get_close_matches(slug, known, SHOWN) or known[:SHOWN]
+    more = f" and {len(known) - len(alike)} more" if len(alike) < len(known) else ""
+    return f"the registry (ml.clients) has no client '{slug}': there are {', '.join(alike) or 'none'}{more}"
+
+
 def read(fleet: Transaction, slug: str) -> Client:
     """The active, provisioned client of that slug."""
     row = fleet.one("clients/by_slug", {"slug": slug})
     if row is None:
-        raise UnknownClient(f"the registry (ml.clients) has no client '{slug}'")
+        raise UnknownClient(no_such(slug, [client.slug for client in read_active(fleet)]))
     client = Client.of_row(row)
     if not client.active:
         raise UnknownClient(f"client '{slug}' is not active in the registry")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from include.foresight import clients
 from include.foresight.database import Session
-from include.foresight.errors import ConfigurationError
+from include.foresight.errors import ConfigurationError, UnknownClient
 
 Kind = Literal["user", "role"]
 
@@ -44,7 +44,9 @@ def refuse(primary: Session, principal: Principal, slugs: Sequence[str]) -> None
     with primary.as_fleet() as fleet:
         for slug in slugs:
             row = fleet.one("clients/by_slug", {"slug": slug})
-            if row is None or fleet.run("people/refuse", _values(principal, row["client_id"])).rowcount != 1:
+            if row is None:
+                raise UnknownClient(clients.no_such(slug, [one.slug for one in clients.read_active(fleet)]))
+            if fleet.run("people/refuse", _values(principal, row["client_id"])).rowcount != 1:
                 raise ConfigurationError(f"{principal} does not act for client '{slug}'")
 
 

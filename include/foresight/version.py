@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def release() -> str:
+    """The newest release that the changelog has."""
+    found = re.search(r"^## (\d\S*)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else "unreleased"
 
 
 @cache

@@ -36,14 +36,14 @@ class Body(BaseModel):
 
 
 class TrajectoryBody(Body):
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"epic_keys": ["APP-12", "APP-77"]}]})
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"epic_keys": ["NWL-1877"]}]})
 
     epic_keys: list[Key] = Field(min_length=1, max_length=MOST)
 
 
 class ComplexityBody(Body):
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"issue_keys": ["APP-103"], "explain": True}]}
+        extra="forbid", json_schema_extra={"examples": [{"issue_keys": ["NWL-387", "NWL-1834"], "explain": True}]}
     )
 
     issue_keys: list[Key] = Field(min_length=1, max_length=MOST)
@@ -52,7 +52,9 @@ class ComplexityBody(Body):
 class ReworkBody(Body):
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"repository": "acme/shop", "pull_request_numbers": [101, 102]}]},
+        json_schema_extra={
+            "examples": [{"repository": "northwind-labs.example/platform", "pull_request_numbers": [442, 651]}]
+        },
     )
 
     repository: Key

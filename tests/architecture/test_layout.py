@@ -132,6 +132,38 @@ def test_a_path_that_is_not_there_is_seen():
     assert missing_paths("see sql/checks/<name>.sql and docs/decisions/0099") == ["docs/decisions/0099"]
 
 
+def dags_of_a_table(text: str) -> set[str]:
+    """What the table with the first heading DAG names, without what is put in for each client."""
+    table = re.search(r"^\| DAG \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    named = re.findall(r"^\| `([^`]+)`", table[1] if table else "", re.MULTILINE)
+    return {re.sub(r"__<.*>$", "", name) for name in named}
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
+def test_a_document_lists_every_dag(name: str):
+    """What an operator looks up first. Each file of dags/ makes what it is named for."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert dags_of_a_table(text) == {path.stem for path in (ROOT / "dags").glob("*.py")}
+
+
+def test_a_dag_that_is_missing_in_a_table_is_seen():
+    text = "| DAG | when |\n|---|---|\n| `a__<client>` | x |\n| `b` | y |\n\n| `c` | z |\n"
+    assert dags_of_a_table(text) == {"a", "b"}
+    assert dags_of_a_table("No table.") == set()
+
+
+def phases_in_order(text: str) -> list[str]:
+    return re.findall(r"^\d\. \*\*([a-z]+)\*\*", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
+def test_a_document_tells_of_every_phase_of_a_night(name: str):
+    """In the order of the DAG's own manual, whose table the DAG's tests compare with its tasks."""
+    manual = (ROOT / "dags" / "nightly.py").read_text(encoding="utf-8")
+    tasks = re.findall(r"^\| ([a-z]+) \|", manual, re.MULTILINE)[1:]
+    assert len(tasks) > 1 and phases_in_order((ROOT / name).read_text(encoding="utf-8")) == tasks
+
+
 SECTIONS = ["Status", "Context", "Decision", "Consequences", "A change violates this decision when"]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 

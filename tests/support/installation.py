@@ -80,7 +80,7 @@ class Installation:
         deployment.provision(self.primary, self.replica, client_id)
         return client_id
 
-    def catch_up(self, patience: float = 20) -> None:
+    def catch_up(self, patience: float = 60) -> None:
         """Wait until the replica shows everything that is committed on the primary."""
         with self.databases.session(PRIMARY) as primary, primary.as_fleet() as fleet:
             beat = replication.beat(fleet)

@@ -107,7 +107,7 @@ def terminate(superuser: str, pid: int) -> None:
     """End a backend and wait until it is gone. (The server's own waiting looks every 100 ms.)"""
     with psycopg.connect(superuser, autocommit=True) as connection:
         connection.execute("select pg_terminate_backend(%s)", [pid])
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while connection.execute("select from pg_stat_activity where pid = %s", [pid]).fetchone() is not None:
             assert time.monotonic() < deadline, f"backend {pid} is still there"
             time.sleep(0.002)

@@ -69,12 +69,15 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
     return {"title": {"text": title}, **more}
 
 
-def time_axis(moments: Sequence[datetime.datetime], title: str = "moment of the data (UTC)") -> dict[str, Any]:
-    """Of a single moment with a day on either side."""
+def time_axis(
+    moments: Sequence[datetime.datetime], title: str = "moment of the data (UTC)", *, monthly: bool = False
+) -> dict[str, Any]:
+    """Of a single moment, which has no span of its own, three days or months on either side, each with a tick."""
     made = axis(title, type="date")
     if len(set(moments)) == 1:
-        day = datetime.timedelta(days=1)
-        made["range"] = [(moments[0] - day).isoformat(), (moments[0] + day).isoformat()]
+        around = datetime.timedelta(days=92 if monthly else 3)
+        made["range"] = [(moments[0] - around).isoformat(), (moments[0] + around).isoformat()]
+        made |= {"dtick": "M1", "tickformat": "%b %Y"} if monthly else {"dtick": 86_400_000, "tickformat": "%-d %b"}
     return made
 
 
@@ -106,12 +109,8 @@ def error_over_time(dossier: Dossier) -> Chart | Missing:
                 "x": [moment.isoformat() for moment, _, _ in marks],
                 "y": [value for _, value, _ in marks],
                 "text": [f"version {one['version']}: {wording.rung(one['to_rung'])}" for _, _, one in marks],
-                "marker": {
-                    "color": MARK,
-                    "size": 12,
-                    "symbol": "diamond",
-                    "line": {"color": "--background", "width": 1},
-                },
+                # Open: the point of what serves lies under it.
+                "marker": {"color": MARK, "size": 14, "symbol": "diamond-open", "line": {"width": 2}},
             }
         )
     marked = {moment: one for moment, _, one in marks}
@@ -199,7 +198,7 @@ def in_service(dossier: Dossier, record: Record | None) -> Chart | Missing:
                 "y": [0, top],
                 "text": f"version {change['version']}: {wording.rung(change['to_rung'])}",
                 "line": {"color": MARK, "width": 1.5, "dash": "dot"},
-                "marker": {"color": MARK, "size": [0, 9], "symbol": "diamond"},
+                "marker": {"color": MARK, "size": [0, 11], "symbol": "diamond-open", "line": {"width": 2}},
             }
         )
     last = found[-1]
@@ -219,7 +218,7 @@ def in_service(dossier: Dossier, record: Record | None) -> Chart | Missing:
         ),
         traces=traces,
         layout={
-            "xaxis": time_axis(starts, "month of the first answer"),
+            "xaxis": time_axis(starts, "month of the first answer", monthly=True),
             "yaxis": axis(wording.error_axis(spec), rangemode="tozero"),
         },
         columns=("Answers from (UTC)", "Outcomes", "What was told", "Simple rung"),
@@ -459,12 +458,13 @@ def too_few(record: Record) -> str:
 def line(
     name: str, x: Sequence[Any], y: Sequence[Any], colour: str, *, dash: str = "solid", mode: str = "lines"
 ) -> dict:
+    """A line with or without its points. One that goes nowhere, for it has one point, shows that."""
     return {
         "type": "scatter",
-        "mode": mode,
+        "mode": mode if len(x) > 1 else "lines+markers",
         "name": name,
         "x": [value.isoformat() if isinstance(value, datetime.datetime) else value for value in x],
         "y": list(y),
         "line": {"color": colour, "width": 2, "dash": dash},
-        "marker": {"color": colour, "size": 5},
+        "marker": {"color": colour, "size": 5 if len(x) > 1 else 9},
     }

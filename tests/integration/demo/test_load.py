@@ -56,7 +56,7 @@ def test_exports_arrive(platform_dsn: str, tmp_path: Path):
         'issuekey,title,description,storypoint\nA-1,"Tab\tand ""quotes"" and \\N",\\N,3\nA-2,Ещё одна,,5\n',
         encoding="utf-8",
     )
-    (client,) = demo.load_exports(platform_dsn, tmp_path)
+    (client,) = demo.load_exports(platform_dsn, demo.read_exports(tmp_path))
     assert (client.name, client.rows["issues"]) == ("a'b", 2)
     assert rows(platform_dsn, "select key, summary, custom_field_01, story_points from issues order by id") == [
         ("A-1", 'Tab\tand "quotes" and \\N', "\\N", 3),
@@ -65,12 +65,17 @@ def test_exports_arrive(platform_dsn: str, tmp_path: Path):
     assert rows(platform_dsn, "select max(created) from issues") == [(client.last_timestamp,)]
 
 
-def test_exports_that_are_refused_leave_nothing(platform_dsn: str, tmp_path: Path):
-    (tmp_path / "story_points").mkdir()
-    (tmp_path / "story_points" / "a.csv").write_text("issuekey,title,description,storypoint\nA-1,x,y,many\n")
-    with pytest.raises(demo.ExportError, match="row 2, column storypoint"):
-        demo.load_exports(platform_dsn, tmp_path)
-    assert rows(platform_dsn, "select count(*) from clients") == [(0,)]
+def test_exports_as_tools_write_them_arrive(platform_dsn: str):
+    cases = Path(__file__).parents[2] / "unit" / "demo" / "exports"
+    clients = demo.load_exports(platform_dsn, demo.read_exports(cases))
+    assert len(clients) == 5
+    assert rows(platform_dsn, "select status, count(*) from pull_requests group by status order by status") == [
+        ("closed", 2),
+        ("merged", 2),
+        ("open", 1),
+    ]
+    parts = "select key, story_points from issues where parent_external_id is not null order by key"
+    assert rows(platform_dsn, parts) == [("SHOP-2", 3), ("SHOP-3", None), ("SHOP-4", 1)]
 
 
 CONTENT = """

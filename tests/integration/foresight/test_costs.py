@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
 
 from include.foresight import nightly, overview
+from launcher.processes import wait_until
 from tests.support import demo_night
 from tests.support.installation import Installation
 from tests.support.servers import Servers
@@ -38,10 +38,11 @@ def wait_for_the_end_of_sessions(servers: Servers) -> None:
     """A session ends a moment after its connection, and is counted when the postmaster has seen it end: until then it
     is a child without a command line."""
     [postmaster, *_] = servers.replica.servers()
-    deadline = time.monotonic() + 10
-    while any("foresight_app" in title or not title for title in map(title_of, postmaster.children())):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+
+    def all_ended() -> bool:
+        return not any("foresight_app" in title or not title for title in map(title_of, postmaster.children()))
+
+    assert wait_until(all_ended, 60, 0.05)
 
 
 def title_of(process: psutil.Process) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ import demo
 from include.foresight import deployment
 from include.foresight.errors import ConfigurationError
 from include.foresight.replication import OURS, PUBLISHED
+from launcher.processes import wait_until
 from tests.support.definitions import dump
 from tests.support.installation import Installation
 
@@ -189,10 +189,8 @@ def test_a_lost_slot_means_a_new_copy(installation: Installation):
         (slot,) = connection.execute(
             "select slot_name from pg_replication_slots where database = current_database()"
         ).fetchone()
-        deadline = time.monotonic() + 10
-        while connection.execute("select active from pg_replication_slots where slot_name = %s", [slot]).fetchone()[0]:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        active = "select active from pg_replication_slots where slot_name = %s"
+        assert wait_until(lambda: not connection.execute(active, [slot]).fetchone()[0], 60, 0.05)
         connection.execute("select pg_drop_replication_slot(%s)", [slot])
     (issue,) = installation.insert("issues", {"client_id": 1, "key": "MISSED-1"})
     said = installation.install()

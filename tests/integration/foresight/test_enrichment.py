@@ -163,7 +163,7 @@ def test_the_log_has_where_a_prediction_comes_from(world: World):
         kept = predictions(world.bench, model, entity)[entity_id]
         assert (value, rung, model_uuid, as_of, uuid) == (kept[0], *kept[2:])
         assert (name, source, as_of, active) == (names[model], "nightly", AS_OF, True)
-        assert feature_hash == hashes[model] and ms >= 0
+        assert feature_hash == hashes[model] and ms > 0
         assert model_uuid == (None if model == "trajectory" else trainings[model])
 
 

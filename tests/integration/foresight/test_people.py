@@ -63,7 +63,9 @@ def test_a_mistake_changes_nothing(world: Installation, nobody: None):
             people.allow(primary, ANN, ["acme", "nobody"])
         assert people.listed(primary) == []
         people.allow(primary, ANN, ["acme"])
-        for principal, slugs in ((ANN, ["acme", "obrien"]), (ANN, ["nobody"]), (Principal("role", "ann"), ["acme"])):
+        with pytest.raises(UnknownClient, match="no client 'nobody': there are acme, obrien"):
+            people.refuse(primary, ANN, ["nobody"])
+        for principal, slugs in ((ANN, ["acme", "obrien"]), (Principal("role", "ann"), ["acme"])):
             with pytest.raises(ConfigurationError, match=f"'ann' does not act for client '{slugs[-1]}'"):
                 people.refuse(primary, principal, slugs)
         assert [row["clients"] for row in people.listed(primary)] == [["acme"]]

@@ -305,7 +305,7 @@ def test_a_missing_model_is_not_deployed_and_stops_nothing(bench: Bench):
 
 
 def test_clients_without_a_night_are_refused_by_name(bench: Bench, installed: Installation):
-    with pytest.raises(UnknownClient, match="has no client 'nobody'"):
+    with pytest.raises(UnknownClient, match="has no client 'nobody': there are client_"):
         nightly.prepare(bench.databases, "nobody", "night", {})
     with psycopg.connect(installed.primary) as connection:
         connection.execute("update ml.clients set active = false where client_id = %s", [bench.client_id])

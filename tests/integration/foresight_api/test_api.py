@@ -468,7 +468,7 @@ def test_the_page_knows_where_it_is_mounted(world: Installation, places: dict[st
         app.state.service.service.stop()
 
 
-def test_health(client: TestClient):
+def test_health(world: Installation, client: TestClient):
     body = client.get(f"{ROOT}/health").json()
     assert (body["replica"], body["primary"]) == ("up", "up")
     assert {one["model"] for one in body["models"]} == {"complexity", "rework", "trajectory"}
@@ -477,7 +477,14 @@ def test_health(client: TestClient):
         assert one["decision"] in ("promote", "keep", "demote") and one["trained_as_of"] == one["judged_as_of"]
         assert 0 <= one["replica_behind_seconds"] < 10 and one["data_as_of"] > "2"
         assert one["model_as_of"] == (one["trained_as_of"] if one["rung"] in ("boosted", "linear") else None)
-        assert 0 < one["longest_seconds"] <= one["seconds"] and one["longest_statement"] and one["temp_bytes"] >= 0
+        assert 0 < one["longest_seconds"] <= one["seconds"] and one["longest_statement"]
+        [(temp_bytes,)] = world.rows(
+            world.primary,
+            "select temp_bytes from ml.training_runs where client_id = %s and model = %s"
+            " order by started_at desc limit 1",
+            [CLIENT, one["model"]],
+        )
+        assert isinstance(temp_bytes, int) and one["temp_bytes"] == temp_bytes
 
 
 def test_no_model_yet(world: Installation, app: FastAPI):

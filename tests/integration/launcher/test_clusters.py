@@ -81,7 +81,7 @@ def test_a_stale_pid_file_neither_stops_the_start_nor_kills_a_stranger(instance,
     for process in metadata.servers():
         with contextlib.suppress(psutil.NoSuchProcess):  # children end by themselves when the postmaster is gone
             process.kill()
-    assert wait_until(lambda: not metadata.running, 10)
+    assert wait_until(lambda: not metadata.running, 60)
     pid_file = metadata.data / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     pid_file.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")

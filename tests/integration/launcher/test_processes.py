@@ -35,7 +35,7 @@ def service(tmp_path):
 
 def start(service: Service, *arguments: str) -> list[psutil.Process]:
     service.start([sys.executable, "-c", PROGRAM, *arguments], {"PATH": "/usr/bin:/bin"})
-    assert wait_until(lambda: "child" in service.tail() and len(service.processes()) == 2, 10)
+    assert wait_until(lambda: "child" in service.tail() and len(service.processes()) == 2, 60)
     return service.processes()
 
 
@@ -57,7 +57,7 @@ def test_stop_ends_the_leader_and_its_children(service, arguments):
 def test_children_whose_leader_is_dead_are_stopped_too(service):
     leader, child = start(service)
     leader.kill()
-    assert wait_until(lambda: not lives(leader), 5)
+    assert wait_until(lambda: not lives(leader), 60)
     assert not service.running
     service.stop(patience=1)
     assert not lives(child)
@@ -96,7 +96,7 @@ def test_a_child_that_hides_from_a_normal_user_is_stopped_too(leader_dies):
 
 def _hidden_child_is_stopped(service: Service, leader_dies: bool) -> bool:
     service.start([sys.executable, "-c", HIDDEN], {"PATH": "/usr/bin:/bin"})
-    if not wait_until(lambda: "child" in service.tail(), 10):
+    if not wait_until(lambda: "child" in service.tail(), 60):
         return False
     child = psutil.Process(int(service.tail().split()[1]))
     try:
@@ -107,7 +107,7 @@ def _hidden_child_is_stopped(service: Service, leader_dies: bool) -> bool:
     if leader_dies:
         leader = psutil.Process(int(service.pid_file.read_text()))
         leader.kill()
-        wait_until(lambda: not lives(leader), 5)
+        wait_until(lambda: not lives(leader), 60)
     service.stop(patience=1)
     stopped = not lives(child)
     if not stopped:

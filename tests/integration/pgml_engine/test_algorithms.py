@@ -152,9 +152,9 @@ def test_a_forest_stops_when_it_is_told_to(warm, rows):
     assert warm.execute("select count(*) from pgml.projects where name = 'forest'").fetchone() == (0,)
 
 
-def test_a_file_of_each_kind_of_distance_and_loss_can_be_read_again(warm, rows):
-    """The list of trusted types has what the hyperparameters can bring in."""
-    cases = [
+def test_a_file_of_each_kind_of_distance_and_loss_can_be_read_again(engine_db, warm, rows):
+    """The list of trusted types has what the hyperparameters can bring in. Another session has no model in memory."""
+    regressions = [
         *(("knn", {"metric": metric, "algorithm": "ball_tree"}) for metric in ("manhattan", "chebyshev", "canberra")),
         ("knn", {"metric": "minkowski", "p": 3}),
         ("knn", {"algorithm": "brute", "metric": "cosine"}),
@@ -166,19 +166,28 @@ def test_a_file_of_each_kind_of_distance_and_loss_can_be_read_again(warm, rows):
         ("ada_boost", FEW | {"loss": "square"}),
         ("svm", {"kernel": "poly", "degree": 2}),
     ]
-    for algorithm, hyperparams in cases:
-        warm.execute(
-            "select pgml.train('kinds', 'regression', 'sampled_regression', 'y', %s, %s)",
-            [algorithm, json.dumps(hyperparams)],
-        )
-    for algorithm, hyperparams in (
+    classifications = [
         ("gradient_boosting_trees", FEW | {"loss": "exponential"}),
         ("hist_gradient_boosting", {"max_iter": 3, "class_weight": {"0": 2, "1": 1}}),
         *(("stochastic_gradient_descent", {"loss": loss}) for loss in ("log_loss", "modified_huber", "squared_hinge")),
         ("svm", {"class_weight": "balanced"}),
         ("gaussian_process", {"multi_class": "one_vs_one"}),
+    ]
+    for project, task, label, cases in (
+        ("kinds", "regression", "y", regressions),
+        ("class kinds", "classification", "label", classifications),
     ):
-        warm.execute(
-            "select pgml.train('class kinds', 'classification', 'sampled_classification', 'label', %s, %s)",
-            [algorithm, json.dumps(hyperparams)],
-        )
+        for algorithm, hyperparams in cases:
+            warm.execute(
+                "select pgml.train(%s, %s, %s, %s, %s, %s)",
+                [project, task, f"sampled_{task}", label, algorithm, json.dumps(hyperparams)],
+            )
+        with psycopg.connect(engine_db, autocommit=True) as another:
+            answers = another.execute(
+                "select m.id, pgml.predict(m.id, array[0.9, 0.1]::real[]), pgml.predict(m.id, array[0.1, 0.9]::real[])"
+                " from pgml.models as m join pgml.projects as p on p.id = m.project_id where p.name = %s",
+                [project],
+            ).fetchall()
+        assert len(answers) == len(cases)
+        # In both tasks the first row's label is the greater.
+        assert [model for model, greater, smaller in answers if not greater > smaller] == []

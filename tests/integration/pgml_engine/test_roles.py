@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import psycopg
 import pytest
 
@@ -117,10 +119,19 @@ def test_sharing_names_what_is_not_there(warm, become, project, reader, named):
 
 def test_pgml_user_trains_and_asks(warm, become):
     become("a_user")
-    warm.execute("select pgml.train('of a user', 'regression', 'shared', 'y', 'xgboost', materialize_snapshot => true)")
-    warm.execute(f"select pgml.predict('of a user', {ROW}), pgml.metrics('of a user')")
+    for _ in range(2):
+        warm.execute(
+            "select pgml.train('of a user', 'regression', 'shared', 'y', 'xgboost', materialize_snapshot => true)"
+        )
+    value, metrics = warm.execute(f"select pgml.predict('of a user', {ROW}), pgml.metrics('of a user')").fetchone()
+    assert math.isfinite(value) and math.isfinite(metrics["r2"])
     warm.execute("select pgml.deploy('of a user', 'most_recent')")
+    models = "select array_agg(m.id order by m.id) from pgml.models as m join pgml.projects as p on p.id = m.project_id"
+    [(_, last)] = warm.execute(f"{models} where p.name = 'of a user'").fetchone()
+    deployed = "select id from pgml.deployed_models where name = 'of a user'"
+    assert warm.execute(deployed).fetchall() == [(last,)]
     warm.execute("select pgml.drop_project('of a user', true)")
+    assert warm.execute("select count(*) from pgml.projects where name = 'of a user'").fetchone() == (0,)
 
 
 def test_everybody_else_calls_nothing(warm, engine_db):

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import gzip
+import json
+import shutil
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -35,13 +38,13 @@ def put(folder: Path, name: str, *lines: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def read(folder: Path, **options) -> list[Client]:
-    return exports.read(folder, today=TODAY, say=options.pop("say", lambda line: None), **options)
+def read(folder: Path, say: Callable[[str], None] = lambda line: None) -> list[Client]:
+    return exports.read(folder, today=TODAY, say=say)
 
 
-def refusal(folder: Path, **options) -> str:
+def refusal(folder: Path) -> str:
     with pytest.raises(ExportError) as caught:
-        read(folder, **options)
+        read(folder)
     return str(caught.value)
 
 
@@ -257,12 +260,12 @@ def test_a_column_is_missing(tmp_path: Path):
 def test_changes_of_an_unknown_issue(tmp_path: Path):
     put(tmp_path, "jira_tidev/issues.csv", JIRA, "X-1,X,Bug,Some,Closed,done,2020-01-01,2020-01-02")
     put(tmp_path, "changelogs/x.csv", CHANGES, "Z-1,Open,Closed,2020-01-02")
-    assert "changelogs/x.csv: row 2, column issue_key: 'Z-1', is no issue of jira_tidev/" in refusal(tmp_path)
+    assert "changelogs/x.csv: row 2, column issue_key: 'Z-1', is no issue of the other files" in refusal(tmp_path)
 
 
 def test_merged_without_a_date(tmp_path: Path):
     put(tmp_path, "pull_requests/a.csv", PULLS, "r,1,a,NONE,t,1,1,2024-01-01,,,,closed,1,1,1,1,1,1,0,0,0,1,0")
-    assert "row 2, column merged_at: empty, must have a value where merged is 1" in refusal(tmp_path)
+    assert "row 2, column merged_at: empty, must have a value where merged is true" in refusal(tmp_path)
 
 
 def test_all_problems_are_counted_and_the_first_shown(tmp_path: Path):
@@ -301,14 +304,260 @@ def test_an_empty_folder_names_what_it_could_have(tmp_path: Path):
     assert "story_points/, jira_tidev/" in refusal(tmp_path)
 
 
-def test_an_unknown_part(tmp_path: Path):
-    assert "no such part: gitlab" in refusal(tmp_path, parts=["gitlab"])
+CASES = Path(__file__).parent / "exports"
 
 
-def test_parts_limit_what_is_read(tmp_path: Path):
+def case(folder: Path, *names: str) -> Path:
+    """A folder with some of the files that tools write."""
+    for name in names:
+        shutil.copy(CASES / name, folder)
+    return folder
+
+
+def test_all_that_tools_write_loads_from_one_folder(tmp_path: Path):
+    """Three of the files have issues of the same keys, so they are exports of their own."""
+    said: list[str] = []
+    clients = read(case(tmp_path, *(path.name for path in CASES.iterdir())), say=said.append)
+    assert sorted(exports.names(clients)) == [
+        "SHOP (issues_semicolon.csv)",
+        "SHOP (issues_utc.csv)",
+        "SHOP (jira_export.csv)",
+        "gh_pull_requests",
+        "shop (pull_requests_pandas.csv)",
+    ]
+    assert "issues_utc.csv: a client of its own: SHOP of issues_semicolon.csv has key 'SHOP-1' too" in said
+
+
+def test_jiras_own_export(tmp_path: Path):
+    (client,) = read(case(tmp_path, "jira_export.csv"))
+    assert (client.project, client.clock) == ("SHOP", datetime(2021, 4, 30, 9, 5))
+    epic, story, bug, part = client.issues.to_dict("records")
+    assert epic["custom_field_01"] == "Two lines\nof text" and epic["created"] == pd.Timestamp("2021-03-12 16:55")
+    assert story["story_points"] == 3 and story["parent_external_id"] == "SHOP-1"
+    assert bug["summary"] == 'Rückgabe: "quoted" and emoji 🧾' and bug["created"] == pd.Timestamp("2021-04-01 00:05")
+    assert part["parent_external_id"] == "SHOP-2" and part["story_points"] == 1
+    assert client.issues["category"].tolist() == ["done", "done", "indeterminate", "new"]
+    assert client.issues["work_last_completed_at"].notna().tolist() == [True, True, False, False]
+
+
+def test_several_projects_in_one_of_jiras_exports_that_lacks_the_category(tmp_path: Path):
+    put(
+        tmp_path,
+        "all.csv",
+        "Issue key,Summary,Issue Type,Status,Created,Resolved,Parent,Issue id,Custom field (Story point estimate)",
+        "A-1,One,Story,Shipped,01/Jan/20 09:05,02/Jan/20 16:00,,1,3",
+        "B-C-7,Two,Subtask,Open,01-Feb-2020 4:05 pm,,1,2,",
+    )
+    assert "row 3, column Created: '01-Feb-2020 4:05 pm', must be a date or time like 2024-05-31T16" in refusal(
+        tmp_path
+    )
+    text = (tmp_path / "all.csv").read_text().replace("01-Feb-2020", "01/Feb/2020")
+    (tmp_path / "all.csv").write_text(text)
+    one, two = read(tmp_path)
+    assert (one.project, two.project) == ("A", "B-C")
+    assert one.issues["category"].tolist() + two.issues["category"].tolist() == ["done", "new"]
+    assert one.issues["story_points"].tolist() == [3]
+    assert two.issues["created"].tolist() == [pd.Timestamp("2020-02-01 16:05")]
+    assert two.issues["parent_external_id"].tolist() == ["A-1"]
+
+
+def test_what_gh_lists(tmp_path: Path):
+    (client,) = read(case(tmp_path, "gh_pull_requests.json"))
+    assert client.project == "gh_pull_requests"
+    merged, draft, closed = client.pull_requests.to_dict("records")
+    assert (merged["status"], draft["status"], closed["status"]) == ("merged", "open", "closed")
+    assert (merged["user_name"], closed["user_name"]) == ("dev1", "app/dependabot") and pd.isna(draft["user_name"])
+    assert merged["first_review_at"] == pd.Timestamp("2025-03-06 09:00") and pd.isna(draft["first_review_at"])
+    counts = ["commit_count", "reviewers", "review_cycles", "rework_commit_count", "changed_files"]
+    assert [merged[name] for name in counts] == [2, 1, 2, 1, 5]
+    assert client.commits["number"].tolist() == [7, 7]
+    assert client.commits["committed_date"].tolist() == [
+        pd.Timestamp("2025-03-05 16:00"),
+        pd.Timestamp("2025-03-06 11:00"),
+    ]
+
+
+def test_what_gh_was_not_asked_for_is_not_known(tmp_path: Path):
+    """Several repositories in one file are told apart by the address; fields that are absent are no zeros."""
+    some = {"title": "x", "state": "CLOSED", "createdAt": "2025-01-01T00:00:00Z", "mergedAt": None, "closedAt": None}
+    address = "https://github.com/acme/{}/pull/1"
+    records = [some | {"number": 1, "url": address.format(name)} for name in ("shop", "till")]
+    (tmp_path / "pulls.json").write_text(json.dumps(records))
+    clients = read(tmp_path)
+    assert [client.project for client in clients] == ["acme/shop", "acme/till"]
+    assert clients[0].pull_requests[["review_cycles", "commit_count", "additions"]].isna().all(axis=None)
+    assert clients[0].commits.empty
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"state": None}, "pulls.json: row 1, column state: empty, must have a value"),
+        ({"createdAt": 5}, "pulls.json: row 1, column createdAt: '5', must be a date"),
+        ({"createdAt": ["x", "y"]}, "pulls.json: row 1, column createdAt: \"['x', 'y']\", must be a date"),
+        ({"state": "DRAFT"}, "pulls.json: row 1, column state: 'DRAFT', must be one of open, closed, merged"),
+        ({"reviews": [{"submittedAt": 7, "author": "x"}], "number": "n"}, "column number: 'n', must be a number"),
+    ],
+)
+def test_malformed_json_is_named(tmp_path: Path, change: dict, words: str):
+    some = {"title": "x", "state": "OPEN", "createdAt": "2025-01-01T00:00:00Z", "mergedAt": None, "closedAt": None}
+    (tmp_path / "pulls.json").write_text(json.dumps([some | {"number": 1} | change]))
+    assert words in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("nonsense", "x.json: not a JSON file that can be read"),
+        ('{"message": "Bad credentials"}', "x.json: not a JSON file that can be read"),
+        ('{"items": [{"number": 1}]}', "x.json: row 1: a header of no export that is known; it has items"),
+        ("[1, 2]", "x.json: row 1: a header of no export that is known; it has 0"),
+        ("[]", "the files have no rows"),
+    ],
+)
+def test_no_list_of_pull_requests(tmp_path: Path, content: str, words: str):
+    (tmp_path / "x.json").write_text(content)
+    assert words in refusal(tmp_path)
+
+
+def test_a_header_of_nothing_that_is_known_is_answered_with_what_is(tmp_path: Path):
+    put(tmp_path, "prices.csv", "article,price", "a,1")
+    message = refusal(tmp_path)
+    assert "prices.csv: row 1: a header of no export that is known; it has article, price. Known are" in message
+    assert "jira: Issue key, Summary" in message
+
+
+def test_pandas_spells_booleans_and_numbers_its_own_way(tmp_path: Path):
+    (client,) = read(case(tmp_path, "pull_requests_pandas.csv"))
+    pulls = client.pull_requests
+    assert pulls["status"].tolist() == ["merged", "closed"]
+    assert pulls["additions"].tolist() == [10, 5]
+    assert pulls["merged_at"].notna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"),
+    [("1", "0"), ("1.0", "0.0"), ("True", "False"), ("TRUE", "FALSE"), ("t", "f"), ("yes", "No"), ("Y", "n")],
+)
+def test_merged_in_any_spelling(tmp_path: Path, yes: str, no: str):
+    put(
+        tmp_path,
+        "pulls.csv",
+        PULLS,
+        f"r,1,a,NONE,t,1,1,2024-01-01,,2024-01-02,2024-01-02,closed,{yes},1,1,1,1,1,0,0,0,1,0",
+        f"r,2,a,NONE,t,1,1,2024-01-01,,2024-01-02,2024-01-02,Closed,{no},1,1,1,1,1,0,0,0,1,0",
+    )
+    assert read(tmp_path)[0].pull_requests["status"].tolist() == ["merged", "closed"]
+
+
+def test_a_word_that_is_no_boolean_is_answered_with_the_words_that_are(tmp_path: Path):
+    put(tmp_path, "pulls.csv", PULLS, "r,1,a,NONE,t,1,1,2024-01-01,,,,closed,perhaps,1,1,1,1,1,0,0,0,1,0")
+    message = refusal(tmp_path)
+    assert "column merged: 'perhaps', must be one of true, t, yes, y, 1, 1.0, false, f, no, n, 0, 0.0" in message
+
+
+def test_semicolons_a_byte_order_mark_and_decimal_commas(tmp_path: Path):
+    (client,) = read(case(tmp_path, "issues_semicolon.csv"))
+    assert client.issues["key"].tolist() == ["SHOP-1", "SHOP-2"]
+    assert client.issues["story_points"].fillna(0).tolist() == [3, 0]
+    assert client.issues["created"].tolist() == [pd.Timestamp("2024-05-31 14:48:47"), pd.Timestamp("2024-06-01 06:00")]
+
+
+def test_tabs(tmp_path: Path):
+    put(
+        tmp_path, "a.tsv", "issuekey\ttitle\tdescription\tstorypoint", "A-1\tOne, two; three\t\t2.5", 'A-2\t"x\ty"\t\t1'
+    )
+    assert read(tmp_path)[0].issues["summary"].tolist() == ["One, two; three", "x\ty"]
+
+
+@pytest.mark.parametrize(("points", "bad"), [(("2,5", "1.234"), "1.234"), (("1.234,5", "2,5"), "1.234,5")])
+def test_a_full_stop_beside_decimal_commas_is_refused(tmp_path: Path, points: tuple[str, str], bad: str):
+    """It may be a decimal sign or divide thousands."""
+    put(tmp_path, "a.csv", "issuekey;title;description;storypoint", f"A-1;x;y;{points[0]}", f"A-2;x;y;{points[1]}")
+    assert f"column storypoint: '{bad}', must be a number" in refusal(tmp_path)
+
+
+def test_a_comma_is_no_decimal_sign_where_it_delimits(tmp_path: Path):
+    """It may divide thousands."""
+    put(tmp_path, "a.csv", POINTS, 'A-1,x,y,"1,234",train')
+    assert "column storypoint: '1,234', must be a number like 3, 2.5" in refusal(tmp_path)
+
+
+def test_what_a_mac_leaves_beside_a_file_is_no_file(tmp_path: Path):
     put(tmp_path, "story_points/a.csv", POINTS, "A-1,First,Long,3,train")
-    put(tmp_path, "jira_tidev/issues.csv", JIRA, "X-1,X,Bug,Some,Closed,done,soon,")
-    assert [client.part for client in read(tmp_path, parts=["story_points"])] == ["story_points"]
+    (tmp_path / "story_points" / "._a.csv").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "._b.csv").write_bytes(b"\0\5\x16\7")
+    assert [client.project for client in read(tmp_path)] == ["a"]
+
+
+def issues_created(folder: Path, *created: str, resolved: str = "") -> None:
+    rows = [f"X-{n},X,Bug,Some,Closed,done,{moment},{resolved}" for n, moment in enumerate(created)]
+    put(folder, "issues.csv", JIRA, *rows)
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2015-03-05 17:31:23 UTC", "2015-03-05 17:31:23"),
+        ("2015-03-05T17:31:23.120Z", "2015-03-05 17:31:23.120"),
+        ("2015-03-05 17:31:23 +0200", "2015-03-05 15:31:23"),
+        ("2015-03-05 17:31:23-08:00", "2015-03-06 01:31:23"),
+        ("12/Mar/21 4:55 PM", "2021-03-12 16:55"),
+        ("12/mar/2021 12:05 am", "2021-03-12 00:05"),
+        ("12/Mar/21 4:55\u202fPM", "2021-03-12 16:55"),
+        ("12/Mar/21 16:55:01", "2021-03-12 16:55:01"),
+        ("6/21/2025 16:14", "2025-06-21 16:14"),
+        ("21/6/25", "2025-06-21"),
+        ("01.02.2024 08:30", "2024-02-01 08:30"),
+    ],
+)
+def test_a_moment_as_tools_write_it(tmp_path: Path, written: str, moment: str):
+    issues_created(tmp_path, written)
+    assert read(tmp_path)[0].issues["created"].tolist() == [pd.Timestamp(moment)]
+
+
+def test_day_and_month_have_one_order_in_a_file_and_it_is_said(tmp_path: Path):
+    said: list[str] = []
+    issues_created(tmp_path, "1/2/2024", "6/21/2025 16:14", resolved="7/8/2025")
+    issues = read(tmp_path, say=said.append)[0].issues
+    assert issues["created"].tolist() == [pd.Timestamp("2024-01-02"), pd.Timestamp("2025-06-21 16:14")]
+    assert issues["work_last_completed_at"].tolist() == [pd.Timestamp("2025-07-08")] * 2
+    assert said == [
+        "issues.csv: the month comes first in dates like that of row 3, column created: '6/21/2025 16:14'",
+    ]
+
+
+def test_another_column_may_tell_the_order_of_day_and_month(tmp_path: Path):
+    issues_created(tmp_path, "1/2/2024", resolved="13/2/2024")
+    assert read(tmp_path)[0].issues["created"].tolist() == [pd.Timestamp("2024-02-01")]
+
+
+def test_an_order_of_day_and_month_that_nothing_tells_is_refused(tmp_path: Path):
+    issues_created(tmp_path, "1/2/2024", "3/4/2024")
+    message = refusal(tmp_path)
+    assert "1 problem:" in message
+    assert "row 2, column created: '1/2/2024', day or month first? No date of the file tells" in message
+
+
+def test_two_orders_of_day_and_month_are_refused(tmp_path: Path):
+    issues_created(tmp_path, "13/2/2024", "3/4/2024", "2/13/2024")
+    message = refusal(tmp_path)
+    assert "1 problem:" in message
+    assert (
+        "row 2, column created: '13/2/2024', has the day first, but row 4, column created: '2/13/2024', the" in message
+    )
+
+
+@pytest.mark.parametrize("written", ["13/13/2024", "45/2/2024", "13/Foo/2024", "32/Jan/20", "5", "13/2/2024 25:00"])
+def test_no_date_is_no_date(tmp_path: Path, written: str):
+    issues_created(tmp_path, "14/2/2024", written)
+    assert f"row 3, column created: '{written}', must be a date or time like" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(("word", "category"), [("Done", "done"), ("To Do", "new"), ("IN PROGRESS", "indeterminate")])
+def test_categories_by_name(tmp_path: Path, word: str, category: str):
+    put(tmp_path, "x.csv", JIRA, f"X-1,X,Bug,Some,Closed,{word},2020-01-01,")
+    assert read(tmp_path)[0].issues["category"].tolist() == [category]
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

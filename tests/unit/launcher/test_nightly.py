@@ -5,7 +5,9 @@ from launcher.nightly import Night, parameters
 
 def test_only_what_is_asked_for_is_said():
     assert parameters() == {}
-    assert parameters(models="complexity, rework,", dry_run=True, force=True, as_of="2024-05-31T00:00:00") == {
+    assert parameters(
+        models="complexity, rework,complexity,", dry_run=True, force=True, as_of="2024-05-31T00:00:00"
+    ) == {
         "models": ["complexity", "rework"],
         "dry_run": True,
         "force_retrain": True,

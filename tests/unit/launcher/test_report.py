@@ -82,9 +82,11 @@ def test_the_verdict_says_what_serves(model, words):
     assert report.verdict(model) == words
 
 
-def test_the_json_line_counts_the_last_nightly():
+def test_the_json_counts_the_last_nightly_and_has_every_line():
     runs = [RUN, RUN | {"slug": "beta"}, RUN | {"slug": "tiny", "failed_tasks": ["train", "report"]}]
-    assert json.loads(report.as_json(Report(runs, [TRAINED, UNCHANGED, TOO_LITTLE]))) == {
+    told = json.loads(report.as_json(Report(runs, [TRAINED, UNCHANGED, TOO_LITTLE])))
+    first, _, last = told.pop("results")
+    assert told == {
         "clients": 3,
         "models": 3,
         "trained": 1,
@@ -93,6 +95,21 @@ def test_the_json_line_counts_the_last_nightly():
         "predictions_written": 75,
         "failed_tasks": 2,
     }
+    assert first == {
+        "client": "acme",
+        "model": "complexity",
+        "status": "trained",
+        "rung": "boosted",
+        "rows": 1000,
+        "error": 1.234,
+        "simple_error": 2.345,
+        "decision": "promote",
+        "served_by": "boosted",
+        "predictions_written": 70,
+        "seconds": 1.25,
+        "reason": "error 1.23 is below the rolling median's 2.35",
+    }
+    assert (last["status"], last["rows"], last["reason"]) == ("too_little_data", None, "12 rows of 100")
 
 
 def test_the_reasons_are_told():
