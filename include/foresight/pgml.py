@@ -255,7 +255,7 @@ class Watch:
     def __init__(self, databases: Databases, conn_id: str, session: Session, seconds: float) -> None:
         self.ended = False
         self._databases, self._conn_id = databases, conn_id
-        self._pid = session.connection.info.backend_pid
+        self._pid = session.backend()
         self._timer = threading.Timer(seconds, self._end)
         self._timer.daemon = True
 

@@ -28,8 +28,9 @@ from include.foresight import answering, champions, grades, model_specs, pgml
 from include.foresight.champions import Champion
 from include.foresight.clients import Client
 from include.foresight.database import Databases, Session, Transaction, is_away, message
-from include.foresight.errors import ForesightError
+from include.foresight.errors import ConfigurationError, ForesightError
 from include.foresight.model_specs import ModelSpec
+from include.foresight.pooling import open_session
 from include.foresight.rungs import PRIOR, RECENT
 
 log = logging.getLogger(__name__)
@@ -67,11 +68,18 @@ class PooledDatabases(Databases):
     connect: Callable[[str], str]
     _pools: dict[str, ConnectionPool] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    # Why a pool has no session, where waiting does not help.
+    _refused: dict[str, str] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def session(self, conn_id: str) -> Iterator[Session]:
-        with self._pool(conn_id).connection(timeout=POOL_SECONDS) as connection:
-            yield Session(connection)
+        try:
+            with self._pool(conn_id).connection(timeout=POOL_SECONDS) as connection:
+                yield Session(connection)
+        except PoolTimeout:
+            if conn_id in self._refused:
+                raise ConfigurationError(self._refused[conn_id]) from None
+            raise
 
     def _pool(self, conn_id: str) -> ConnectionPool:
         with self._lock:
@@ -82,7 +90,7 @@ class PooledDatabases(Databases):
                     min_size=1,
                     max_size=POOL_SIZE,
                     kwargs={"autocommit": True},
-                    configure=_configure,
+                    configure=lambda connection: self._open(conn_id, connection),
                     reset=_reset,
                     # No check before use, which would cost every request a question: a broken session is found in use.
                     max_idle=300,
@@ -91,13 +99,17 @@ class PooledDatabases(Databases):
                 )
             return pool
 
+    def _open(self, conn_id: str, connection: psycopg.Connection) -> None:
+        try:
+            open_session(connection)
+        except ConfigurationError as error:
+            self._refused[conn_id] = str(error)
+            raise
+        self._refused.pop(conn_id, None)
+
     def close(self) -> None:
         for pool in self._pools.values():
             pool.close()
-
-
-def _configure(connection: psycopg.Connection) -> None:
-    connection.execute("set client_min_messages to warning")
 
 
 def _reset(connection: psycopg.Connection) -> None:
