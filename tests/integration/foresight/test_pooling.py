@@ -17,7 +17,7 @@ from tests.support.pgbouncer import PROGRAM, pgbouncer
 
 pytestmark = pytest.mark.skipif(
     PROGRAM is None,
-    reason="pgbouncer is not installed here (Debian: apt-get install pgbouncer), and none stands in for it",
+    reason="pgbouncer is not installed here (Debian: apt-get install pgbouncer)",
 )
 
 NAMED = "pool_mode = session"
