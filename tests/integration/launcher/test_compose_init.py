@@ -65,7 +65,7 @@ def test_init_sets_everything_up_and_can_be_repeated(tmp_path: Path):
         (secrets / "primary_password").write_text("another\n")
         refused = init(environment)
         assert refused.returncode == 1 and "Traceback" not in refused.stderr
-        assert "the primary refuses the password in secrets/primary_password" in refused.stderr
+        assert "init: primary refuses the password in secrets/primary_password" in refused.stderr
     finally:
         servers.destroy()
 
