@@ -13,6 +13,8 @@ RUN python3 -m venv /opt/pgml \
 
 COPY include/pgml_engine /tmp/pgml_engine
 RUN cp -r /tmp/pgml_engine "$(/opt/pgml/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/" \
+    # Readable whatever the checkout's own modes are.
+    && chmod -R u=rwX,go=rX /opt/pgml \
     && /opt/pgml/bin/python -c 'import pgml_engine'
 
 # PL/Python takes the first python3 on the postmaster's PATH for its home; two sessions that fit with two threads each get

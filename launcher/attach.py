@@ -133,22 +133,17 @@ def register_clients(servers: Servers, say: Say) -> None:
 
 
 def detach(servers: Servers, *, everything: bool, yes: bool, say: Say) -> Result:
-    lost = _translated(lambda: _losses(servers)) if everything else {}
+    lost = _translated(lambda: detachment.losses(servers.primary, servers.replica)) if everything else {}
     if lost:
         words = ", ".join(f"{count} {name}" for name, count in lost.items())
         say(f"schema ml of the primary {'goes' if yes else 'would go'} with {words}")
     works = _translated(
-        lambda: detachment.detach(servers.primary, servers.replica, everything=everything, dry_run=not yes)
+        lambda: detachment.detach(servers.primary, servers.replica, everything=everything, dry_run=not yes, say=say)
     )
     if not yes:
         _tell_planned(works, say)
         say("nothing was changed: add --yes to do it")
     return Result([one for work in works for one in work.left])
-
-
-def _losses(servers: Servers) -> dict[str, int]:
-    with psycopg.connect(servers.primary, autocommit=True) as primary:
-        return detachment.losses(primary)
 
 
 def drift(servers: Servers) -> list[str]:

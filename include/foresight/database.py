@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from include.foresight import names
 from include.foresight.errors import ClientBusy
+from include.foresight.pooling import open_session
 from include.foresight.sql import Statement, statement
 
 PRIMARY = "foresight_primary"
@@ -109,6 +110,10 @@ class Session:
     connection: psycopg.Connection
     longest: Longest = field(default_factory=Longest, compare=False)
 
+    def backend(self) -> int:
+        """The server's process of this session."""
+        return self.connection.execute(statement("pooling/backend")).fetchone()[0]
+
     @contextlib.contextmanager
     def transaction(
         self,
@@ -162,8 +167,7 @@ class Databases:
         connection = self.connect(conn_id)
         try:
             connection.autocommit = True
-            # Notices of a PostgresML server print values of rows; nothing in a log may.
-            connection.execute("set client_min_messages to warning")
+            open_session(connection)
             yield Session(connection)
         finally:
             connection.close()

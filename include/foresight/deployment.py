@@ -19,6 +19,7 @@ from include.foresight import inspection, migrations, names, replication, roles
 from include.foresight.administration import AdministratorNeeded, Step, Work, with_locks
 from include.foresight.errors import ConfigurationError
 from include.foresight.inspection import Look
+from include.foresight.pooling import open_session
 from include.foresight.roles import APP, REPLICATION
 from include.foresight.sql import ROOT, statement
 
@@ -233,7 +234,7 @@ def connections(primary_dsn: str, replica_dsn: str) -> Iterator[tuple[psycopg.Co
         _connect("replica", replica_dsn) as replica,
     ):
         for connection in (primary, replica):
-            connection.execute("set client_min_messages to warning")
+            open_session(connection)
         yield primary, replica
 
 

@@ -45,7 +45,7 @@ class Guard:
     def __init__(self, databases: Databases, conn_id: str, session: Session, look: Statement, seconds: float) -> None:
         self._databases, self._conn_id = databases, conn_id
         self._look, self._seconds = look, seconds
-        self._pid = session.connection.info.backend_pid
+        self._pid = session.backend()
         self._lock, self._left = threading.Lock(), threading.Event()
         self._signalled = False
         self._thread = threading.Thread(target=self._run, name="guard", daemon=True)

@@ -25,7 +25,7 @@ class Meter:
 
     def __init__(self, session: Session, client_id: int) -> None:
         self._client_id = client_id
-        self._process = session.connection.info.backend_pid
+        self._process = session.backend()
         self._temp_bytes = self._temporary(session)
         self._used = self._read(session, anew=True)
         session.longest.forget()
@@ -37,7 +37,7 @@ class Meter:
         ended = self._read(session)
         cpu_seconds, peak_bytes = None, None
         if self._used is not None and ended is not None:
-            same = session.connection.info.backend_pid == self._process
+            same = session.backend() == self._process
             cpu_seconds = ended.cpu_seconds - self._used.cpu_seconds if same else seconds
             peak_bytes = ended.peak_bytes if same else None
         return Load(cpu_seconds, peak_bytes, max(self._temporary(session) - self._temp_bytes, 0), *longest)

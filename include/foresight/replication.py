@@ -96,6 +96,9 @@ INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
 # The subscription bears the publication's name.
 SUBSCRIPTION = PUBLICATION
 
+# How the names of the replicas' slots begin.
+SLOTS = "foresight_"
+
 Say = Callable[[str], None]
 
 
@@ -319,7 +322,7 @@ def slot_name(replica: psycopg.Connection) -> str:
     """The slot of this replica on the primary: slots of all databases and replicas share their names there."""
     database, cluster = replica.execute(statement("replication/cluster_identity")).fetchone()
     readable = re.sub(r"[^a-z0-9_]", "_", database.lower())[:30]
-    return f"foresight_{readable}_{int(cluster):x}"
+    return f"{SLOTS}{readable}_{int(cluster):x}"
 
 
 def slot_is_lost(primary: psycopg.Connection, slot: str) -> bool:

@@ -30,8 +30,9 @@ from include.foresight import answering, champions, features, grades, guard, mod
 from include.foresight.champions import Champion
 from include.foresight.clients import Client
 from include.foresight.database import Databases, Session, Transaction, is_away, is_unavailable, message
-from include.foresight.errors import DatabaseBusy, ForesightError
+from include.foresight.errors import ConfigurationError, DatabaseBusy, ForesightError
 from include.foresight.model_specs import ModelSpec
+from include.foresight.pooling import open_session
 from include.foresight.rungs import PRIOR, RECENT
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,8 @@ class PooledDatabases(Databases):
     _pools: dict[str, ConnectionPool] = field(default_factory=dict)
     _in_use: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    # Why a pool has no session, where waiting does not help.
+    _refused: dict[str, str] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def session(self, conn_id: str) -> Iterator[Session]:
@@ -81,6 +84,8 @@ class PooledDatabases(Databases):
             try:
                 connection = opened.enter_context(self._pool(conn_id).connection(timeout=POOL_SECONDS))
             except PoolTimeout as error:
+                if conn_id in self._refused:
+                    raise ConfigurationError(self._refused[conn_id]) from None
                 # A pool that has lent sessions reaches its server.
                 if self._in_use[conn_id] > 0:
                     raise DatabaseBusy("every session to the database is in use; try again in a second") from error
@@ -102,7 +107,7 @@ class PooledDatabases(Databases):
                     min_size=1,
                     max_size=POOL_SIZE,
                     kwargs={"autocommit": True},
-                    configure=_configure,
+                    configure=lambda connection: self._open(conn_id, connection),
                     reset=_reset,
                     # No check before use, which would cost every request a question: a broken session is found in use.
                     max_idle=300,
@@ -111,14 +116,18 @@ class PooledDatabases(Databases):
                 )
             return pool
 
+    def _open(self, conn_id: str, connection: psycopg.Connection) -> None:
+        try:
+            open_session(connection)
+        except ConfigurationError as error:
+            self._refused[conn_id] = str(error)
+            raise
+        connection.execute(sql.SQL("set lock_timeout to {}").format(sql.Literal(f"{int(POOL_SECONDS * 1000)}ms")))
+        self._refused.pop(conn_id, None)
+
     def close(self) -> None:
         for pool in self._pools.values():
             pool.close()
-
-
-def _configure(connection: psycopg.Connection) -> None:
-    connection.execute("set client_min_messages to warning")
-    connection.execute(sql.SQL("set lock_timeout to {}").format(sql.Literal(f"{int(POOL_SECONDS * 1000)}ms")))
 
 
 def _reset(connection: psycopg.Connection) -> None:

@@ -194,7 +194,7 @@ def test_a_module_that_brings_a_heavy_one_is_seen(tmp_path: Path):
     assert "psycopg" in loaded_by("", "import include.foresight.sql", tmp_path)
 
 
-SET_UP = {"deployment", "migrations"}
+CONNECT = {"database", "deployment", "migrations", "pooling"}
 
 
 def connects(tree: ast.AST) -> bool:
@@ -206,9 +206,9 @@ def connects(tree: ast.AST) -> bool:
 
 def test_sessions_come_from_one_place():
     """The library's sessions are opened by `Databases`, which quiets notices and hands out transactions by role. Only
-    set-up, which works as a superuser, connects by itself."""
+    set-up, which works as a superuser, connects by itself, and what tells whether a session is one."""
     found = {path.stem for path in python_files("include/foresight", "dags", "plugins") if connects(tree_of(path))}
-    assert found == SET_UP | {"database"}
+    assert found == CONNECT
     assert connects(ast.parse("with psycopg.connect(dsn) as connection: pass"))
 
 

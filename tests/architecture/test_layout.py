@@ -12,6 +12,7 @@ from tests.architecture.source import ROOT, committed, name_of, text_of
 FOLDERS = {".ci", "benchmarks", "dags", "demo", "docker", "docs", "include", "launcher", "plugins", "sql", "tests"}
 FILES = {
     ".airflowignore",
+    ".dockerignore",
     ".gitignore",
     "CHANGELOG.md",
     "CONTRIBUTING.md",

@@ -199,7 +199,7 @@ def test_folders_of_statements_are_named_after_modules():
 
 
 # Run without parameters, where the driver sends several at once; they only make sense together.
-SEVERAL = {"replication/drop_subscription", "replication/secure_copy"}
+SEVERAL = {"pooling/hold", "replication/drop_subscription", "replication/secure_copy"}
 
 
 def number_of_statements(sql: str) -> int:

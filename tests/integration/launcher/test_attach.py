@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import demo
 from include.foresight import names
 from include.foresight.database import PRIMARY, REPLICA, Databases
-from include.foresight.deployment import APP
+from include.foresight.deployment import APP, REPLICATION
 from include.foresight.replication import PUBLISHED
 from launcher import attach, cli
 from launcher.attach import Servers as Pair
@@ -257,6 +257,104 @@ def test_a_superuser_attaches_and_detaches_in_one_go(estate: Estate):
     assert attach.detach(servers, everything=True, yes=True, say=said.append).left == []
     assert dump(estate.primary) == estate.before[0][0]
     assert roles(estate.primary) == estate.before[0][1]
+
+
+def test_what_another_database_of_the_servers_uses_stays(estate: Estate, outlet: Pair):
+    """Roles belong to the whole server. The one that is detached first leaves them to the other, and nothing of its own
+    that would keep the other from removing them."""
+    said: list[str] = []
+    shop = Pair(estate.primary, estate.replica)
+    environment = attach.attach(shop, {}, said.append).environment
+    passwords = {role: environment[name] for role, name in attach.VARIABLES.items()}
+    assert attach.attach(outlet, passwords, said.append).left == []
+    for pair in (shop, outlet):
+        attach.register_clients(pair, said.append)
+    with psycopg.connect(shop.primary) as connection:
+        # An administrator's, as docs/attach.md offers.
+        connection.execute("grant select on issues to foresight_reader")
+
+    told: list[str] = []
+    attach.detach(shop, everything=True, yes=False, say=told.append)
+    assert "primary: keeps 9 of Foresight's roles for database outlet" in told
+    assert not [line for line in told if "would remove role" in line]
+    assert attach.detach(shop, everything=True, yes=True, say=said.append).left == []
+    assert "replica: keeps 6 of Foresight's roles for database outlet" in said
+    assert dump(shop.primary) == estate.before[0][0]
+    for place in (shop.primary, shop.replica):
+        assert rows(place, GRANTED_HERE) == [], "a grant that is left would keep the roles for ever"
+    assert names_of(outlet, passwords, client=2) == ("Two", "Two")
+    with psycopg.connect(outlet.subscription(passwords[REPLICATION])) as connection:
+        assert connection.execute("select count(*) from clients").fetchone() == (2,)
+
+    with psycopg.connect(shop.primary) as connection:
+        connection.execute("alter role foresight_reader in database postgres set work_mem to '8MB'")
+    assert attach.detach(outlet, everything=True, yes=True, say=said.append).left == []
+    assert said[-1] == "primary: keeps 1 of Foresight's roles for database postgres"
+    assert ours_of(shop) == (["foresight_reader"], [])
+    with psycopg.connect(shop.primary) as connection:
+        connection.execute("drop role foresight_reader")
+
+
+def test_what_another_replica_reads_stays(estate: Estate, outlet: Pair):
+    """One replica is taken away: the primary goes on with the other, and with all that was learned."""
+    said: list[str] = []
+    first, second = Pair(estate.primary, estate.replica), Pair(estate.primary, outlet.replica)
+    environment = attach.attach(first, {}, said.append).environment
+    passwords = {role: environment[name] for role, name in attach.VARIABLES.items()}
+    assert attach.attach(second, passwords, said.append).left == []
+    attach.register_clients(first, said.append)
+    said.clear()
+
+    assert attach.detach(second, everything=True, yes=True, say=said.append).left == []
+    assert not [line for line in said if line.startswith("schema ml of the primary goes")]
+    assert rows(estate.primary, "select slot_name ~ '^foresight_shop_', active from pg_replication_slots") == [
+        (True, True)
+    ]
+    assert rows(second.replica, "select nspname from pg_namespace where nspname like 'ml%'") == []
+    assert names_of(first, passwords, client=2) == ("Two", "Two")
+    assert attach.attach(first, passwords, said.append).left == []
+
+    assert attach.detach(first, everything=True, yes=True, say=said.append).left == []
+    assert ours_of(first) == ([], [])
+    assert rows(estate.primary, "select slot_name from pg_replication_slots") == []
+
+
+GRANTED_HERE = """
+select r.rolname, pg_describe_object(d.classid, d.objid, d.objsubid)
+from pg_shdepend as d
+join pg_roles as r on r.oid = d.refobjid
+join pg_database as here on here.datname = current_database()
+where r.rolname like 'foresight%' and (d.dbid = here.oid or (d.dbid = 0 and d.objid = here.oid))
+"""
+
+
+@pytest.fixture(scope="module")
+def outlet(estate: Estate) -> Pair:
+    """Another database on the same two servers, in which nobody may do what everybody may by default."""
+    for place in (estate.primary, estate.replica):
+        with psycopg.connect(place, autocommit=True) as connection:
+            connection.execute("create database outlet")
+            connection.execute("revoke all on database outlet from public")
+    pair = Pair(*(make_conninfo(place, dbname="outlet") for place in (estate.primary, estate.replica)))
+    demo.create_platform(pair.primary)
+    with psycopg.connect(pair.primary) as connection:
+        connection.execute("insert into clients (name) values ('One'), ('Two')")
+    return pair
+
+
+def ours_of(pair: Pair) -> tuple[list[str], list[str]]:
+    query = "select rolname from pg_roles where rolname like 'foresight%' order by 1"
+    return tuple([name for (name,) in rows(place, query)] for place in (pair.primary, pair.replica))
+
+
+def names_of(pair: Pair, passwords: dict[str, str], *, client: int) -> tuple[str, str]:
+    """The client's own name as its role reads it from either server, by new sessions of the application's login."""
+    found = []
+    for place in (pair.primary, pair.replica):
+        with psycopg.connect(make_conninfo(place, user=APP, password=passwords[APP])) as connection:
+            connection.execute(f"set role {names.client_role(client)}")
+            found.append(connection.execute("select name from ml.clients").fetchone()[0])
+    return tuple(found)
 
 
 def rows(place: str, query: str) -> list[tuple]:

@@ -1,11 +1,13 @@
-"""docker-compose.yaml: no Docker engine is needed to see that it says what it must."""
+"""docker-compose.yaml and what stands beside it: no Docker engine is needed to see that they say what they must."""
 
 from __future__ import annotations
 
 import base64
+import fnmatch
 import json
 import os
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,25 +19,72 @@ from launcher import airflow
 from tests.support.compose import FILE, ROOT, interpolated, stated, variables
 
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
-SUPERUSERS = {"FORESIGHT_PRIMARY_PASSWORD", "FORESIGHT_REPLICA_PASSWORD"}
+# Each service's secrets: files that no other service can read. Every part of Airflow speaks to Airflow's own database.
+SECRETS = {
+    "primary": {"primary_password"},
+    "replica-pgml": {"replica_password"},
+    "replica-postgresml": set(),
+    "metadata": {"metadata_password"},
+    "init": {
+        "metadata_password",
+        "primary_password",
+        "replica_password",
+        "app_password",
+        "replication_password",
+        "further_connections",
+    },
+    "api-server": {
+        "metadata_password",
+        "airflow_fernet_key",
+        "airflow_jwt_secret",
+        "airflow_api_secret",
+        "airflow_admin_password",
+    },
+    "scheduler": {"metadata_password", "airflow_fernet_key", "airflow_jwt_secret"},
+    "dag-processor": {"metadata_password", "airflow_fernet_key"},
+    "triggerer": {"metadata_password", "airflow_fernet_key"},
+}
+# What no image may have, though its context is the whole checkout.
+PRIVATE = (".env", ".git/config", "secrets/primary_password", ".foresight/instances/x", "tests/conftest.py")
 
 
 def services() -> dict[str, Any]:
     return stated()["services"]
 
 
-def used(value: Any) -> set[str]:
-    return set(variables(json.dumps(value)))
+def mounted(name: str) -> dict[str, str]:
+    """By volume, where it is mounted and how."""
+    return dict(entry.split(":", 1) for entry in services()[name].get("volumes", []))
+
+
+def new_env(folder: Path, *words: str, umask: int = 0o022) -> subprocess.CompletedProcess:
+    """docker/new-env in a checkout of its own."""
+    if shutil.which("openssl") is None:
+        pytest.fail("openssl is needed to make secrets (docker/new-env)")
+    (folder / "docker").mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "docker" / "new-env", folder / "docker")
+    return subprocess.run(
+        [folder / "docker" / "new-env", *words], capture_output=True, text=True, check=False, umask=umask
+    )
 
 
 @pytest.fixture(scope="module")
-def given() -> dict[str, str]:
-    """What docker/new-env prints, as Docker reads it."""
-    if shutil.which("openssl") is None:
-        pytest.fail("openssl is needed to make secrets (docker/new-env)")
-    done = subprocess.run([ROOT / "docker" / "new-env"], capture_output=True, text=True, check=True)
-    lines = [line for line in done.stdout.splitlines() if not line.startswith("#")]
-    return dict(line.split("=", 1) for line in lines)
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkout")
+    made = new_env(folder, "pgml")
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def given(checkout: Path) -> dict[str, str]:
+    """The settings of a new .env, as Docker reads them."""
+    lines = (checkout / ".env").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+def secret_files(checkout: Path) -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8").strip() for path in (checkout / "secrets").iterdir()}
 
 
 def test_the_services_are_those_of_the_design():
@@ -48,44 +97,124 @@ def test_the_services_are_those_of_the_design():
     assert [name for name, one in services().items() if "profiles" in one] == ["replica-pgml", "replica-postgresml"]
 
 
-def test_no_secret_has_a_default():
-    """A password that everybody can read in this file is none."""
-    for name, (kind, rest) in variables(FILE.read_text(encoding="utf-8")).items():
-        is_secret = name.endswith(("PASSWORD", "SECRET", "KEY"))
-        assert (kind == "?") == is_secret, name
-        if is_secret:
-            assert len(rest) > 10, f"{name}: says why it is needed"
+def test_each_service_has_the_secrets_that_it_needs():
+    assert {name: set(one.get("secrets", ())) for name, one in services().items()} == SECRETS
+
+
+def test_a_secret_is_named_where_it_is_given():
+    """And nowhere else: neither would a service find it, nor may one have what it does not use."""
+    scripts = {"init": "init", "api-server": "run"}
     for name, one in services().items():
-        for key, value in one.get("environment", {}).items():
-            if key.endswith(("PASSWORD", "SECRET", "KEY")):
-                assert str(value).startswith("${"), f"{name}.{key}"
+        text = json.dumps(one.get("environment"))
+        if name in scripts:
+            text += (ROOT / "docker" / scripts[name]).read_text(encoding="utf-8")
+        assert {secret for secret in set().union(*SECRETS.values()) if secret in text} == SECRETS[name], name
 
 
-def test_every_secret_is_asked_for(given: dict[str, str]):
-    required = {name for name, (kind, _) in variables(FILE.read_text(encoding="utf-8")).items() if kind == "?"}
-    assert set(given) == required
-    assert interpolated(stated(), given)
-    for name in required:
-        with pytest.raises(KeyError, match=name):
-            interpolated(stated(), {other: value for other, value in given.items() if other != name})
+def test_no_secret_is_in_the_environment(checkout: Path, given: dict[str, str]):
+    """`docker inspect` shows it to everybody who may ask the engine, and a child inherits it."""
+    known = set(secret_files(checkout).values())
+    text = json.dumps(interpolated(stated(), given))
+    assert not [value for value in known if value and value in text]
+    assert set(variables(FILE.read_text(encoding="utf-8"))) >= {"FORESIGHT_SECRETS", "FORESIGHT_LISTEN"}
+    for name in variables(FILE.read_text(encoding="utf-8")):
+        assert not name.endswith(("PASSWORD", "SECRET", "KEY")), name
 
 
-def test_new_secrets_are_new_and_long_enough(given: dict[str, str]):
-    assert min(len(value) for value in given.values()) >= 40
-    assert len(set(given.values())) == len(given)
-    assert len(base64.urlsafe_b64decode(given["AIRFLOW_FERNET_KEY"])) == 32
-    assert len(given["AIRFLOW_JWT_SECRET"]) >= 64
-    for name, value in given.items():
-        assert name == "AIRFLOW_FERNET_KEY" or value.isalnum(), f"{name} stands in URLs and in JSON"
+def test_every_secret_is_a_file_that_new_env_makes(checkout: Path, given: dict[str, str]):
+    files = {name: one["file"] for name, one in interpolated(stated()["secrets"], given).items()}
+    assert files == {name: f"./secrets/{name}" for name in set().union(*SECRETS.values())}
+    assert set(secret_files(checkout)) == set(files)
 
 
-def test_superusers_are_known_to_their_server_and_to_init_only():
-    knows = {name: used(one) & SUPERUSERS for name, one in services().items()}
-    assert {name: found for name, found in knows.items() if found} == {
-        "primary": {"FORESIGHT_PRIMARY_PASSWORD"},
-        "replica-pgml": {"FORESIGHT_REPLICA_PASSWORD"},
-        "init": SUPERUSERS,
+def test_nothing_starts_without_secrets(given: dict[str, str]):
+    with pytest.raises(KeyError, match="FORESIGHT_SECRETS"):
+        interpolated(stated(), {name: value for name, value in given.items() if name != "FORESIGHT_SECRETS"})
+    assert [name for name, (kind, _) in variables(FILE.read_text()).items() if kind == "?"] == ["FORESIGHT_SECRETS"]
+
+
+def test_new_secrets_are_new_and_long_enough(checkout: Path):
+    made = {name: value for name, value in secret_files(checkout).items() if name != "further_connections"}
+    assert min(len(value) for value in made.values()) >= 40
+    assert len(set(made.values())) == len(made)
+    assert len(base64.urlsafe_b64decode(made["airflow_fernet_key"])) == 32
+    assert len(made["airflow_jwt_secret"]) >= 64
+    for name, value in made.items():
+        assert name == "airflow_fernet_key" or value.isalnum(), f"{name} stands in URLs"
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077], ids=oct)
+def test_nobody_else_on_the_machine_reads_what_new_env_makes(tmp_path: Path, umask: int):
+    """Whatever the shell's own umask is. Inside its folder a secret is readable: Docker mounts the file alone, and
+    services run as users of other numbers."""
+    made = new_env(tmp_path, "pgml", umask=umask)
+    assert made.returncode == 0, made.stderr
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "secrets").iterdir()} == {0o644}
+    printed = made.stdout + made.stderr
+    assert not [value for value in secret_files(tmp_path).values() if value in printed]
+    assert {path.name for path in tmp_path.iterdir()} == {"docker", ".env", "secrets"}
+
+
+@pytest.mark.parametrize("there", [".env", "secrets"])
+def test_earlier_secrets_are_never_written_over(tmp_path: Path, there: str):
+    """The volumes were made with them."""
+    (tmp_path / there).write_text("earlier") if there == ".env" else (tmp_path / there).mkdir()
+    refused = new_env(tmp_path, "pgml")
+    assert refused.returncode == 1 and f"{there} is there already" in refused.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"docker", there}
+    assert there == "secrets" or (tmp_path / there).read_text() == "earlier"
+
+
+@pytest.mark.parametrize("words", [(), ("redis",)])
+def test_the_engine_of_the_replica_is_chosen(tmp_path: Path, words: tuple[str, ...]):
+    """Without a profile there is no replica, and init would wait for one in vain."""
+    refused = new_env(tmp_path, *words)
+    assert refused.returncode == 1 and "docker/new-env postgresml" in refused.stderr
+    assert not (tmp_path / ".env").exists()
+
+
+@pytest.mark.parametrize(("profile", "user", "database"), [("pgml", "postgres", "platform"), ("postgresml",) * 3])
+def test_init_reaches_both_databases_as_superuser(tmp_path: Path, profile: str, user: str, database: str):
+    assert new_env(tmp_path, profile).returncode == 0
+    lines = (tmp_path / ".env").read_text(encoding="utf-8").splitlines()
+    given = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    assert given["COMPOSE_PROFILES"] == profile
+    environment = interpolated(services()["init"]["environment"], given)
+    wanted = {
+        "PRIMARY": ("primary", "postgres", "platform"),
+        "REPLICA": ("replica", user, database),
+        "METADATA": ("metadata", "airflow", "airflow"),
     }
+    for name, there in wanted.items():
+        place = conninfo_to_dict(environment[f"FORESIGHT_{name}"])
+        assert (place["host"], place["user"], place["dbname"]) == there
+        assert "password" not in place
+
+
+def test_nothing_of_the_checkout_is_mounted():
+    """It holds .env, secrets/ and .git. Secrets are mounted as single files, everything else is a named volume."""
+    named = set(stated()["volumes"])
+    for name in services():
+        assert mounted(name).keys() <= named, name
+    assert set().union(*(mounted(name) for name in services())) == named
+
+
+def test_connections_are_written_by_init_and_read_by_those_that_ask_the_databases():
+    path = "/opt/airflow/connections"
+    assert {name: mounted(name)["connections"] for name in services() if "connections" in mounted(name)} == {
+        "init": path,
+        **dict.fromkeys(("api-server", "scheduler", "dag-processor"), f"{path}:ro"),
+    }
+    assert Path(stated()["x-environment"]["FORESIGHT_CONNECTIONS"]).parent == Path(path)
+    for name in AIRFLOW:
+        has = "/opt/foresight/docker/run" in services()[name]["command"]
+        assert has == ("connections" in mounted(name)), name
+
+
+def test_the_triggerer_has_logs_and_no_more():
+    assert mounted("triggerer") == {"logs": "/opt/airflow/logs"}
 
 
 def test_airflow_waits_for_init_and_init_for_its_databases():
@@ -116,16 +245,21 @@ def test_only_the_ui_is_reached_from_outside():
 
 
 @pytest.mark.parametrize("name", [*AIRFLOW, "init"])
-def test_the_project_is_mounted_for_reading_and_found(name: str, given: dict[str, str]):
-    one = interpolated(services()[name], given)
-    variables = one["environment"]
-    assert ".:/opt/foresight:ro" in one["volumes"]
-    assert variables["PYTHONPATH"] == "/opt/foresight"
-    assert variables["AIRFLOW__CORE__PLUGINS_FOLDER"] == "/opt/foresight/plugins"
-    (bundle,) = json.loads(variables["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+def test_the_code_is_in_the_image_and_found(name: str, given: dict[str, str]):
+    environment = interpolated(services()[name], given)["environment"]
+    assert environment["PYTHONPATH"] == "/opt/foresight"
+    assert environment["AIRFLOW__CORE__PLUGINS_FOLDER"] == "/opt/foresight/plugins"
+    (bundle,) = json.loads(environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
     assert bundle["kwargs"] == {"path": "/opt/foresight"}
-    shared = [entry.split(":")[1] for entry in one["volumes"] if entry.startswith("state:")]
-    assert Path(variables["FORESIGHT_REGISTRY_SNAPSHOT"]).is_relative_to(shared[0])
+    copied = copied_into("airflow")
+    assert {".airflowignore", "dags", "include", "plugins", "sql", "launcher", "demo", "docker"} <= copied.keys()
+    assert all(copied[source] == f"/opt/foresight/{source}" for source in ("dags", "include", "plugins", "sql"))
+
+
+@pytest.mark.parametrize("name", ["api-server", "scheduler", "dag-processor"])
+def test_the_state_is_shared(name: str):
+    where = Path(mounted(name)["state"])
+    assert Path(stated()["x-environment"]["FORESIGHT_REGISTRY_SNAPSHOT"]).is_relative_to(where)
 
 
 def test_the_settings_are_those_of_a_local_run(given: dict[str, str], tmp_path: Path):
@@ -143,46 +277,45 @@ def test_the_settings_are_those_of_a_local_run(given: dict[str, str], tmp_path: 
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL",
     ):
         assert here[name] == local[name], name
-    for name in ("AIRFLOW_CONN_FORESIGHT_PRIMARY", "AIRFLOW_CONN_FORESIGHT_REPLICA"):
-        ours, theirs = json.loads(here[name]), json.loads(local[name])
-        assert ours.keys() == theirs.keys()
-        assert ours["extra"] == theirs["extra"]
-        assert (ours["login"], ours["password"]) == ("foresight_app", given["FORESIGHT_APP_PASSWORD"])
-        assert ours["host"] in {"primary", "replica"}
 
 
-def test_init_reaches_both_databases_as_superuser(given: dict[str, str]):
-    variables = interpolated(services()["init"]["environment"], given)
-    for name in ("primary", "replica"):
-        place = conninfo_to_dict(variables[f"FORESIGHT_{name.upper()}"])
-        assert (place["host"], place["user"], place["dbname"]) == (name, "postgres", "platform")
-        assert place["password"] == given[f"FORESIGHT_{name.upper()}_PASSWORD"]
-
-
-def test_volumes_are_declared():
-    named = {
-        entry.split(":")[0] for one in services().values() for entry in one.get("volumes", []) if entry[0] not in "./"
-    }
-    assert named == set(stated()["volumes"])
-
-
-@pytest.mark.parametrize("name", ["init", "new-env"])
+@pytest.mark.parametrize("name", ["init", "new-env", "run"])
 def test_scripts_are_runnable(name: str):
     path = ROOT / "docker" / name
     assert path.stat().st_mode & 0o111
     assert subprocess.run(["bash", "-n", path], check=False).returncode == 0
 
 
+def copied_into(image: str) -> dict[str, str]:
+    """What an image takes from the context, and whither."""
+    lines = (ROOT / "docker" / f"{image}.Dockerfile").read_text(encoding="utf-8").splitlines()
+    copied = [line.split() for line in lines if line.startswith("COPY")]
+    return dict(words[-2:] for words in copied)
+
+
+def let_in() -> list[str]:
+    """What .dockerignore lets into the context of every image."""
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    patterns = [line for line in lines if line and not line.startswith("#")]
+    assert patterns[0] == "*", "first everything is kept out"
+    return [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+
+
 @pytest.mark.parametrize("name", ["airflow", "pgml"])
-def test_images_copy_what_is_there_and_ignore_the_rest(name: str):
+def test_images_copy_what_is_there(name: str):
     """The context is the whole checkout, with gigabytes of a local run in it."""
-    text = (ROOT / "docker" / f"{name}.Dockerfile").read_text(encoding="utf-8")
-    let_in = (ROOT / "docker" / f"{name}.Dockerfile.dockerignore").read_text(encoding="utf-8").split()
-    copied = [line.split()[1] for line in text.splitlines() if line.startswith("COPY")]
-    assert let_in[0] == "*"
-    for source in copied:
+    for source in copied_into(name):
         assert (ROOT / source).exists(), source
-        assert any(Path(source).is_relative_to(one[1:]) for one in let_in if one.startswith("!")), source
+        assert any(Path(source).is_relative_to(one) or Path(one).is_relative_to(source) for one in let_in()), source
+
+
+def test_nothing_private_gets_into_an_image():
+    for path in PRIVATE:
+        assert not [one for one in let_in() if Path(path).is_relative_to(one) or fnmatch.fnmatch(path, one)], path
+    for image in ("airflow", "pgml"):
+        assert not {".", "./", "*"} & copied_into(image).keys()
+    # One list for both images: a builder without BuildKit reads no other.
+    assert not list((ROOT / "docker").glob("*.dockerignore"))
 
 
 def test_the_images_are_of_the_locked_versions():
@@ -199,4 +332,5 @@ def test_docker_compose_accepts_the_file(given: dict[str, str]):
     command = ["docker-compose", "-f", str(FILE), "config", "-q"]
     environment = {"PATH": os.environ["PATH"]}
     assert subprocess.run(command, env=environment | given, check=False).returncode == 0
-    assert subprocess.run(command, env=environment, check=False, capture_output=True).returncode != 0
+    refused = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert refused.returncode != 0 and "docker/new-env makes .env" in refused.stderr

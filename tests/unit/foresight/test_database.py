@@ -5,18 +5,26 @@ from __future__ import annotations
 import pytest
 
 from include.foresight.database import PRIMARY, REPLICA, Databases
+from include.foresight.sql import Statement, text
 
 
 class Line:
-    """What a session needs of a connection before its first transaction; it answers nothing."""
+    """What a session needs of a connection before its first transaction."""
 
     def __init__(self) -> None:
         self.autocommit = False
         self.closed = False
         self.said: list[str] = []
 
-    def execute(self, query: str) -> None:
-        self.said.append(query)
+    class info:
+        backend_pid = 4711
+
+    def execute(self, query: Statement) -> Line:
+        self.said.append(query.path)
+        return self
+
+    def fetchone(self) -> tuple[int]:
+        return (self.info.backend_pid,)
 
     def close(self) -> None:
         self.closed = True
@@ -52,7 +60,8 @@ def test_notices_are_silenced_before_anything_else():
     lines = Lines()
     with Databases(lines).session("foresight_replica_2"):
         pass
-    assert lines.opened[0][1].said == ["set client_min_messages to warning"]
+    assert lines.opened[0][1].said == ["pooling/open"]
+    assert "set_config('client_min_messages', 'warning', false)" in text("statements/pooling/open")
 
 
 def test_what_keeps_a_connection_from_being_made_is_told_as_it_is():
