@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from include.foresight import answering, champions, grades
+from include.foresight import anomalies, answering, champions, grades, runs
 from include.foresight.answering import Answered
 from include.foresight.champions import Champion
 from include.foresight.database import Databases, Session
@@ -25,13 +26,15 @@ PREDICTIONS = {"issue": "issue_predictions", "pull_request": "pull_request_predi
 
 @dataclass(frozen=True)
 class Enriched:
-    """`written`: predictions that are now the newest of their entity. `remark`: why a champion could not answer."""
+    """`written`: predictions that are now the newest of their entity. `remark`: why a champion could not answer.
+    `alike`: that every answer is the same."""
 
     model: str
     rung: str
     written: int
     excluded: int
     remark: str | None = None
+    alike: str | None = None
 
 
 def enrich(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Enriched]:
@@ -42,8 +45,9 @@ def enrich(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[E
     with databases.locked(client.client_id) as primary, databases.session(client.replica_conn_id) as replica:
         with primary.as_client(client.client_id) as tx:
             serving = champions.read(tx, client.client_id)
+            binding = runs.is_binding(tx, run)
         return [
-            _write(primary, _predict(replica, run, spec, serving[spec.model]), run, spec)
+            _write(primary, _predict(replica, run, spec, serving[spec.model]), run, spec, binding)
             for spec in specs
             if spec.model in serving
         ]
@@ -69,7 +73,7 @@ def _predict(replica: Session, run: Run, spec: ModelSpec, champion: Champion) ->
     return _Answers(champion, answered, rows, round((time.monotonic() - began) * 1000))
 
 
-def _write(primary: Session, answers: _Answers, run: Run, spec: ModelSpec) -> Enriched:
+def _write(primary: Session, answers: _Answers, run: Run, spec: ModelSpec, binding: bool) -> Enriched:
     served_by_model = answers.answered.rung not in (RECENT, PRIOR)
     values = run.values | {
         "model": spec.model,
@@ -80,6 +84,7 @@ def _write(primary: Session, answers: _Answers, run: Run, spec: ModelSpec) -> En
         "entity": spec.entity,
         "feature_hash": answers.answered.feature_hash,
         "milliseconds": answers.milliseconds,
+        "binding": binding,
     }
     with primary.as_client(run.client.client_id) as tx:
         values |= {"grades": Jsonb(grades.scale(spec))}
@@ -89,7 +94,18 @@ def _write(primary: Session, answers: _Answers, run: Run, spec: ModelSpec) -> En
                 copy.write(block)
         tx.run("enrichment/log", values)
         written = tx.run("enrichment/upsert", values, **_table(spec)).rowcount
-    return Enriched(spec.model, answers.answered.rung, written, answers.answered.excluded, answers.answered.remark)
+        whole = tx.one("enrichment/incoming_answers")
+    rung = PRIOR if whole["from_prior"] and not served_by_model else answers.answered.rung
+    answered = answers.answered
+    return Enriched(spec.model, rung, written, answered.excluded, answered.remark, _alike(spec, whole))
+
+
+def _alike(spec: ModelSpec, whole: Mapping[str, Any]) -> str | None:
+    """That every answer is the same, which tells nobody anything; None when they differ."""
+    if whole["rows"] < 2 or whole["lowest"] != whole["highest"]:
+        return None
+    unit, size = anomalies.UNITS[spec.unit]
+    return f"all {whole['rows']} answers are the same: {whole['lowest'] / size:.4g}{unit}"
 
 
 def _table(spec: ModelSpec) -> dict[str, sql.Identifier]:

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from psycopg import sql
 from include.foresight import champions, clients, model_specs, names, pgml, promotion, replication, runs
 from include.foresight.clients import Client
 from include.foresight.database import Databases, Session
-from include.foresight.errors import ReplicaBehind
+from include.foresight.errors import ConfigurationError, ReplicaBehind
 from include.foresight.runs import Request, Run
 from include.foresight.version import code_version
 
@@ -51,15 +52,29 @@ def prepare(
             runs.check_throw_away(primary)
         if replication.behind(primary, replica, patience) is None:
             return Preparation(WAITING, reason=f"the replica {client.replica_conn_id} is behind")
-        as_of, source = _source_state(replica, client)
-        as_of = request.as_of or as_of
+        clock, source = _source_state(replica, client, request)
+        with primary.as_client(client.client_id) as tx:
+            before = tx.one("runs/by_id", {"run_id": runs.run_id_of(client, dag_run_id)})
+        as_of = before["as_of"] if before else request.as_of or clock.moment
+        if as_of > clock.moment:
+            raise ConfigurationError(
+                f"client '{slug}': as_of {as_of} lies after {clock.name}, which is at {clock.moment}; "
+                f"nothing was written{', and a new run sees what there is now' if before else ''}"
+            )
         fingerprint = _fingerprint(client, source)
         kept = KEPT_IN_REPLAY if request.trigger == runs.REPLAY else promotion.RESTORABLE
         tidy(primary, replica, client, dag_run_id, kept)
-        news = _news(primary, replica, client, request, fingerprint)
-        state = PREPARED if news else UNCHANGED
-        run = runs.open_run(primary, client, dag_run_id, request, as_of=as_of, fingerprint=fingerprint, state=state)
-        return Preparation(state, run, news or "nothing new since the last night")
+        news = _news(primary, replica, client, dag_run_id, request, fingerprint, before)
+        run = runs.open_run(
+            primary,
+            client,
+            dag_run_id,
+            request,
+            as_of=as_of,
+            fingerprint=fingerprint,
+            state=PREPARED if news else UNCHANGED,
+        )
+        return Preparation(run.state, run, news or "nothing new since the last night")
 
 
 def give_up_waiting(client_slug: str, seconds: float) -> None:
@@ -69,13 +84,21 @@ def give_up_waiting(client_slug: str, seconds: float) -> None:
     )
 
 
-def _source_state(replica: Session, client: Client) -> tuple[datetime.datetime, str]:
-    """The client's clock, and what its rows came to."""
+@dataclass(frozen=True)
+class _Clock:
+    """Up to when a run of the client can see."""
+
+    name: str
+    moment: datetime.datetime
+
+
+def _source_state(replica: Session, client: Client, request: Request) -> tuple[_Clock, str]:
+    """The client's clock, and what its rows came to. A replay shows the rows of its moments by itself."""
     with replica.as_client(client.client_id) as tx:
         row = tx.one("preparation/source_state", {"client_id": client.client_id, "clock": client.clock})
-    if client.clock == "data":
-        return row["last_moment"] or row["wall"], row["content"]
-    return row["wall"], row["content"]
+    if row["last_moment"] is not None and request.trigger != runs.REPLAY:
+        return _Clock("the last moment of the client's data", row["last_moment"]), row["content"]
+    return _Clock("the database's clock", row["wall"]), row["content"]
 
 
 def _fingerprint(client: Client, source: str) -> str:
@@ -85,12 +108,23 @@ def _fingerprint(client: Client, source: str) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def _news(primary: Session, replica: Session, client: Client, request: Request, fingerprint: str) -> str | None:
-    """Why there is something to do; None when there is not."""
+def _news(
+    primary: Session,
+    replica: Session,
+    client: Client,
+    dag_run_id: str,
+    request: Request,
+    fingerprint: str,
+    before: Mapping[str, Any] | None,
+) -> str | None:
+    """Why there is something to do; None when there is not. `before`: the run's row of an earlier try."""
     if not request.usual:
         return "asked for"
+    if before is not None and before["state"] != UNCHANGED:
+        return "this run is repeated"
+    values = {"client_id": client.client_id, "run_id": runs.run_id_of(client, dag_run_id)}
     with primary.as_client(client.client_id) as tx:
-        last = tx.one("runs/last", {"client_id": client.client_id})
+        last = tx.one("runs/last", values)
         serving = champions.read(tx, client.client_id)
     if last is None:
         return "the first night"

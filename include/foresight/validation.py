@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import psycopg
@@ -32,7 +32,8 @@ class CheckMisbehaved(ForesightError):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """`model` None means all models. `rows_affected` is how many rows were set aside."""
+    """`model` None means all models. `rows_affected` is how many rows were set aside. Of a check that has failed: in
+    how many `runs` in a row, `since` which day of the data. `news`: the run before has come to something else."""
 
     check_name: str
     model: str | None
@@ -42,6 +43,9 @@ class CheckResult:
     threshold: str | None
     reason: str
     rows_affected: int = 0
+    runs: int = 1
+    since: str | None = None
+    news: bool = True
 
 
 def validate(databases: Databases, run: Run, models: Sequence[str]) -> list[CheckResult]:
@@ -62,11 +66,45 @@ def validate(databases: Databases, run: Run, models: Sequence[str]) -> list[Chec
             tx.run("validation/forget", {"check_names": [check.name for check in every]})
         results = [run_check(replica, run, check) for check in concerned]
     with databases.primary() as primary, primary.as_client(client.client_id) as tx:
+        results = compared(tx, run, results)
         write(tx, run, results)
-    for result in results:
-        if not result.passed:
-            log.warning("%s", result.reason)
+    say(results)
     return results
+
+
+def compared(tx: Transaction, run: Run, results: Sequence[CheckResult]) -> list[CheckResult]:
+    """The results beside those of the run before: how long a check has failed, and whether it has found this before."""
+    values = run.values | {"check_names": [one.check_name for one in results]}
+    before = {row["check_name"]: row for row in tx.all("validation/before", values)}
+    return [_beside(one, before.get(one.check_name), run) for one in results]
+
+
+def _beside(result: CheckResult, last: Mapping[str, Any] | None, run: Run) -> CheckResult:
+    failed_before = last is not None and not last["passed"]
+    if result.passed:
+        return replace(result, news=failed_before)
+    if not failed_before:
+        return replace(result, since=str(run.as_of.date()))
+    return replace(result, runs=last["runs"] + 1, since=str(last["since"]), news=last["observed"] != result.observed)
+
+
+def say(results: Sequence[CheckResult]) -> None:
+    """What has changed; of what is as it was the last time only how much it is."""
+    for one in results:
+        if one.news and one.passed:
+            log.info("check '%s' passes again", one.check_name)
+        elif one.news:
+            log.warning("%s%s", one.reason, f" (It has failed in {one.runs} runs.)" if one.runs > 1 else "")
+    for line in known([asdict(one) for one in results if not one.passed and not one.news]):
+        log.info("%s", line)
+
+
+def known(failed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line for all the checks that have found what they found the last time; none when there are none."""
+    if not failed:
+        return []
+    named = ", ".join(f"{row['check_name']} ({row['runs']} runs, since {row['since']})" for row in failed)
+    return [f"{len(failed)} {'check has' if len(failed) == 1 else 'checks have'} found the same as before: {named}."]
 
 
 def run_check(replica: Session, run: Run, check: Check) -> CheckResult:

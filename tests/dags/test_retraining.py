@@ -66,7 +66,7 @@ def test_what_is_chosen_is_started_with_its_reason(bag, started, monkeypatch):
     assert started == [("nightly__acme", "retraining__1", conf)]
     params = bag.dags["nightly__acme"].params
     params.update(conf)
-    assert runtime.request(params.validate(), "manual")["reason"] == "rework: drift in size"
+    assert runtime.request(params.validate(), dag_run)["reason"] == "rework: drift in size"
 
 
 def test_nothing_asked_for_starts_nothing(bag, started, monkeypatch):

@@ -340,13 +340,30 @@ def furnished(installed: Installation, databases: Databases, client_id: int, **r
 def test_a_past_moment_never_overwrites_a_newer_prediction(small: Small):
     assert small.enrich(small.bench.night(AS_OF)).written == 4
     newest = predictions(small.bench, "complexity")
-    past = small.bench.night(ago(1))
+    past = small.bench.night(ago(1), past=True)
     assert small.enrich(past).written == 0
     assert predictions(small.bench, "complexity") == newest
-    assert [row[0] for row in logged(small.bench, past, "as_of")] == [ago(1)] * 4
+    # It is logged, and no part of what people were told.
+    assert logged(small.bench, past, "as_of, active") == [(ago(1), False)] * 4
     later = small.bench.night(AS_OF + datetime.timedelta(days=1))
     assert small.enrich(later).written == 4
     assert {row[4] for row in predictions(small.bench, "complexity").values()} == {later.as_of}
+
+
+def test_a_run_that_was_overtaken_overwrites_nothing(small: Small):
+    overtaken = small.bench.night(ago(1))
+    small.enrich(small.bench.night(AS_OF, state="success"))
+    newest = predictions(small.bench, "complexity")
+    assert small.enrich(overtaken).written == 0
+    assert predictions(small.bench, "complexity") == newest
+
+
+def test_predictions_of_a_clock_that_has_gone_back_are_overwritten(small: Small):
+    """As after a typing error in the data was corrected."""
+    small.enrich(small.bench.night(AS_OF + datetime.timedelta(days=200), state="success"))
+    run = small.bench.night(AS_OF)
+    assert small.enrich(run).written == 4
+    assert {row[4] for row in predictions(small.bench, "complexity").values()} == {AS_OF}
 
 
 def test_a_repeated_task_writes_nothing_twice(small: Small):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import time
 from dataclasses import replace
@@ -79,10 +80,10 @@ def test_a_repeated_gate_finds_its_own_verdict(bench: Bench, models):
     bench.serve(models["fair"])
     run = bench.night()
     bench.trained(run, models["good"].model_id)
-    judge(bench, run)
+    decision = judge(bench, run)
     ledger = bench.ledger()
-    assert promotion.gate(bench.databases, run, [bench.spec]) == []
-    assert bench.ledger() == ledger
+    assert judge(bench, run) == decision
+    assert bench.ledger() == ledger and len(bench.rows("1", "gate_verdicts", "and run_id = %(id)s", id=run.run_id)) == 1
 
 
 def test_an_equal_model_does_not_replace_the_champion(bench: Bench, models):
@@ -177,12 +178,44 @@ def test_a_dry_run_judges_and_changes_nothing(bench: Bench, models):
 
 def test_a_run_of_the_past_judges_and_changes_nothing(bench: Bench, models):
     before = bench.serve(models["fair"])
-    bench.night(AS_OF, state="success")
-    run = bench.night(ago(1))
+    run = bench.night(ago(1), past=True)
     bench.trained(run, models["good"].model_id)
     assert judge(bench, run).decision == "promote"
     assert bench.champion() == before and bench.ledger()[-1][0] == before.version
     assert verdict(bench, run)[0] == "promote"
+
+
+def test_a_run_that_a_later_one_has_overtaken_changes_nothing(bench: Bench, models):
+    """As when somebody clears the run of last week."""
+    before = bench.serve(models["fair"])
+    run = bench.night(ago(1))
+    bench.trained(run, models["good"].model_id)
+    bench.night(AS_OF, state="success")
+    assert judge(bench, run).decision == "promote"
+    assert bench.champion() == before and verdict(bench, run)[6] is False
+
+
+@pytest.mark.parametrize(
+    "request_", [{"dry_run": True}, {"past": True}, {}], ids=["dry run", "run of the past", "clock that has gone back"]
+)
+def test_a_run_of_a_far_moment_freezes_nothing(bench: Bench, models, request_):
+    """Neither one that looked only, nor one of a moment that turned out to be a typing error, keeps later runs from
+    promoting."""
+    bench.serve(models["fair"])
+    far = bench.night(AS_OF + datetime.timedelta(days=200), **request_)
+    bench.trained(far, models["fair"].model_id)
+    judge(bench, far)
+    reported(bench, far)
+    run = bench.night()
+    bench.trained(run, models["good"].model_id)
+    assert judge(bench, run).decision == "promote"
+    assert bench.champion().pgml_model_id == models["good"].model_id
+
+
+def reported(bench: Bench, run: Run) -> None:
+    """As if the run had come through."""
+    with psycopg.connect(bench.installed.primary) as connection:
+        connection.execute("update ml.nightly_runs set state = 'success' where run_id = %s", [run.run_id])
 
 
 def test_the_first_night_lets_the_recent_distribution_serve(installed: Installation, databases, client_ids):
