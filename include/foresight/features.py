@@ -36,8 +36,8 @@ PART = "part"
 @dataclass(frozen=True)
 class TrainingTable:
     """What a run's model is trained and judged on. `varied_train`, `varied_test`: rows of the part whose label is not
-    its most frequent one. `rows_removed`: rows by the first filter that took them out. `fingerprint` is the same for the
-    same rows, whenever they are read."""
+    its most frequent one. `rows_removed`: rows by the first filter that took them out. `fingerprint` is the same for
+    the same rows, whenever they are read."""
 
     schema: str
     name: str

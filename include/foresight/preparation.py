@@ -52,16 +52,12 @@ def prepare(
             runs.check_throw_away(primary)
         if replication.behind(primary, replica, patience) is None:
             return Preparation(WAITING, reason=f"the replica {client.replica_conn_id} is behind")
-        clock, source = _source_state(replica, client, request)
+        seen = _source_state(replica, client)
         with primary.as_client(client.client_id) as tx:
             before = tx.one("runs/by_id", {"run_id": runs.run_id_of(client, dag_run_id)})
-        as_of = before["as_of"] if before else request.as_of or clock.moment
-        if as_of > clock.moment:
-            raise ConfigurationError(
-                f"client '{slug}': as_of {as_of} lies after {clock.name}, which is at {clock.moment}; "
-                f"nothing was written{', and a new run sees what there is now' if before else ''}"
-            )
-        fingerprint = _fingerprint(client, source)
+        as_of = before["as_of"] if before else request.as_of or seen["last_moment"] or seen["wall"]
+        _refuse_what_has_not_happened(client, request, as_of, seen)
+        fingerprint = _fingerprint(client, seen["content"])
         kept = KEPT_IN_REPLAY if request.trigger == runs.REPLAY else promotion.RESTORABLE
         tidy(primary, replica, client, dag_run_id, kept)
         news = _news(primary, replica, client, dag_run_id, request, fingerprint, before)
@@ -84,21 +80,24 @@ def give_up_waiting(client_slug: str, seconds: float) -> None:
     )
 
 
-@dataclass(frozen=True)
-class _Clock:
-    """Up to when a run of the client can see."""
-
-    name: str
-    moment: datetime.datetime
-
-
-def _source_state(replica: Session, client: Client, request: Request) -> tuple[_Clock, str]:
-    """The client's clock, and what its rows came to. A replay shows the rows of its moments by itself."""
+def _source_state(replica: Session, client: Client) -> dict[str, Any]:
+    """`content`: what the client's rows come to; `wall`: the time; `last_moment`: of its data, if that is its clock."""
     with replica.as_client(client.client_id) as tx:
-        row = tx.one("preparation/source_state", {"client_id": client.client_id, "clock": client.clock})
-    if row["last_moment"] is not None and request.trigger != runs.REPLAY:
-        return _Clock("the last moment of the client's data", row["last_moment"]), row["content"]
-    return _Clock("the database's clock", row["wall"]), row["content"]
+        return tx.one("preparation/source_state", {"client_id": client.client_id, "clock": client.clock})
+
+
+def _refuse_what_has_not_happened(
+    client: Client, request: Request, as_of: datetime.datetime, seen: Mapping[str, Any]
+) -> None:
+    """What is known as of a later moment would never be replaced. A replay shows the rows of its moments by itself."""
+    clocks = {"the database's clock": seen["wall"]}
+    if seen["last_moment"] is not None and request.trigger != runs.REPLAY:
+        clocks["the last moment of the client's data"] = seen["last_moment"]
+    for name, moment in clocks.items():
+        if as_of > moment:
+            raise ConfigurationError(
+                f"client '{client.slug}': as_of {as_of} lies after {name}, {moment}: nothing was written"
+            )
 
 
 def _fingerprint(client: Client, source: str) -> str:

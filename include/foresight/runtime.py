@@ -87,8 +87,8 @@ DAY = (
 )
 MOMENT = rf"^{DAY}([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{{1,6}})?)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)?)?$"
 
-# Every way to begin a run but a backfill. Airflow takes backfilled runs for scheduled ones and starts the last tick after
-# them, unasked; and as of a past day no run may change anything (`as_of` asks for one).
+# Every way to begin a run but a backfill. Airflow takes backfilled runs for scheduled ones and starts the last tick
+# after them, unasked; and as of a past day no run may change anything (`as_of` asks for one).
 RUN_TYPES = ("scheduled", "manual", "operator_triggered", "asset_triggered", "asset_materialization")
 
 # A form that was open for a while has a logical date of a while ago: that much is no wish.

@@ -126,8 +126,8 @@ def test_a_class_that_is_missing(installed: Installation, databases: Databases, 
     assert "0 of 239 merged pull requests needed rework" in found.found["report"]["summary"]
 
 
-# Which of 240 pull requests needed rework, and whether that is enough of a class: some of it has to be learned from, some
-# to be judged on.
+# Which of 240 pull requests needed rework, and whether that is enough of a class: some of it has to be learned from,
+# some to be judged on.
 REWORKED = {
     "hardly any": (lambda number: number in (20, 90), "too_little_data"),
     "in the later rows alone": (lambda number: number > 230, "too_little_data"),
