@@ -270,8 +270,8 @@ def params() -> dict[str, Param]:
             pattern=MOMENT,
             title="As of",
             description="As if it were this moment (UTC unless it names an offset). Never promotes, never overwrites.",
-            # Of a value that does not fit, Airflow tells the pattern and what stands beside it.
-            rule="a day that the calendar has, or a moment of one, like 2024-05-31T00:00:00; none of the future",
+            # Of a value that does not fit, Airflow tells the pattern and what stands beside it, short lines whole.
+            rule="a day that the calendar has, like 2024-05-31T00:00:00",
         ),
         "reason": Param(
             None,
