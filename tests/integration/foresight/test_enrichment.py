@@ -430,16 +430,19 @@ def test_for_a_model_of_other_features_the_simple_rung_answers_and_says_so(small
 def test_a_client_without_any_label_is_answered_by_the_prior(installed: Installation, databases, client_ids):
     new = nights.bench(installed, databases, next(client_ids))
     desk = nights.desk(installed, new.client_id)
-    [issue, epic] = desk.insert("issues", [desk.issue(), desk.issue(type="Epic")])
+    [issue, epic, _] = desk.insert("issues", [desk.issue(), desk.issue(type="Epic"), desk.issue()])
     [pull] = desk.insert("pull_requests", [desk.pull_request()])
     installed.catch_up()
     run = new.night()
     specs = [COMPLEXITY, REWORK, TRAJECTORY]
     assert {one.status for one in training.train(databases, run, specs, {})} == {"too_little_data"}
     assert {one.served_by for one in promotion.gate(databases, run, specs)} == {"recent"}
-    assert {one.model: one.written for one in enrichment.enrich(databases, run, specs)} == dict.fromkeys(
-        ("complexity", "rework", "trajectory"), 1
-    )
+    # What answers is told as what it is, and that everybody gets the same.
+    assert [(one.model, one.rung, one.written, one.alike) for one in enrichment.enrich(databases, run, specs)] == [
+        ("complexity", "prior", 2, "all 2 answers are the same: 3 points"),
+        ("rework", "prior", 1, None),
+        ("trajectory", "prior", 1, None),
+    ]
     assert predictions(new, "complexity")[issue][:4] == (COMPLEXITY.prior, "low", "prior", None)
     assert predictions(new, "trajectory")[epic][:4] == (TRAJECTORY.prior, "low", "prior", None)
     assert predictions(new, "rework", "pull_request")[pull][:4] == (REWORK.prior, "low", "prior", None)
