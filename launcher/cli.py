@@ -312,13 +312,13 @@ def trigger(
     """
     from include.foresight import runs
 
-    one = chosen(instance)
-    if not airflow.service(one, "api-server").running:
-        raise LauncherError(f"the services of '{one.name}' are not up: start them with ./foresight run")
     try:
         runs.moment(as_of)
     except ForesightError as error:
         raise LauncherError(str(error)) from error
+    one = chosen(instance)
+    if not airflow.service(one, "api-server").running:
+        raise LauncherError(f"the services of '{one.name}' are not up: start them with ./foresight run")
     progress = Progress(console)
     api = airflow.Api(one)
     api.wait_for_dags({nightly.dag_id(client)}, patience=5)

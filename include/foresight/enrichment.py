@@ -27,14 +27,14 @@ PREDICTIONS = {"issue": "issue_predictions", "pull_request": "pull_request_predi
 @dataclass(frozen=True)
 class Enriched:
     """`written`: predictions that are now the newest of their entity. `remark`: why a champion could not answer.
-    `alike`: that every answer is the same."""
+    `constant`: that all predictions have the same value."""
 
     model: str
     rung: str
     written: int
     excluded: int
     remark: str | None = None
-    alike: str | None = None
+    constant: str | None = None
 
 
 def enrich(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Enriched]:
@@ -94,18 +94,18 @@ def _write(primary: Session, answers: _Answers, run: Run, spec: ModelSpec, bindi
                 copy.write(block)
         tx.run("enrichment/log", values)
         written = tx.run("enrichment/upsert", values, **_table(spec)).rowcount
-        whole = tx.one("enrichment/incoming_answers")
-    rung = PRIOR if whole["from_prior"] and not served_by_model else answers.answered.rung
+        totals = tx.one("enrichment/totals")
+    rung = PRIOR if totals["from_prior"] and not served_by_model else answers.answered.rung
     answered = answers.answered
-    return Enriched(spec.model, rung, written, answered.excluded, answered.remark, _alike(spec, whole))
+    return Enriched(spec.model, rung, written, answered.excluded, answered.remark, _constant(spec, totals))
 
 
-def _alike(spec: ModelSpec, whole: Mapping[str, Any]) -> str | None:
-    """That every answer is the same, which tells nobody anything; None when they differ."""
-    if whole["rows"] < 2 or whole["lowest"] != whole["highest"]:
+def _constant(spec: ModelSpec, totals: Mapping[str, Any]) -> str | None:
+    """Say that all predictions have the same value, which tells nobody anything; None when they differ."""
+    if totals["rows"] < 2 or totals["lowest"] != totals["highest"]:
         return None
     unit, size = anomalies.UNITS[spec.unit]
-    return f"all {whole['rows']} answers are the same: {whole['lowest'] / size:.4g}{unit}"
+    return f"all {totals['rows']} predictions are the same: {totals['lowest'] / size:.4g}{unit}"
 
 
 def _table(spec: ModelSpec) -> dict[str, sql.Identifier]:

@@ -73,12 +73,14 @@ def _summary(
         # What needs no model answers a client without any label by a constant.
         served_by = enriched.get("rungs", {}).get(name) if model["served_by"] == RECENT else model["served_by"]
         lines.append(f"{name}: served by {served_by or model['served_by'] or 'nothing yet'}. {told}")
-        lines += [f"{name}: {enriched[kind][name]}." for kind in ("remarks", "alike") if name in enriched.get(kind, {})]
+        lines += [
+            f"{name}: {enriched[kind][name]}." for kind in ("remarks", "constant") if name in enriched.get(kind, {})
+        ]
     for check in checks:
         if check["news"]:
             about = f" ({check['model']})" if check["model"] else ""
             lines.append(f"Check {check['check_name']}{about}, {check['severity']}: {check['reason']}")
-    lines += validation.known([check for check in checks if not check["news"]])
+    lines += validation.repeated_findings([check for check in checks if not check["news"]])
     if not client.ml_predictions_enabled:
         lines.append("ml_predictions_enabled is false: no prediction is written.")
     return "\n".join(lines)

@@ -309,9 +309,9 @@ def request(params: Mapping[str, Any], dag_run: Any) -> dict[str, Any]:
     """What the run asks of `prepare`. All models named is no wish: such a night may be skipped if nothing is new. A run
     that somebody has started for a logical date of the past is as of that date."""
     models, as_of = list(params["models"]), params["as_of"]
-    asked_for = dag_run.logical_date
-    if as_of is None and dag_run.run_type.value == "manual" and asked_for is not None:
-        as_of = asked_for.isoformat() if dag_run.run_after - asked_for > LOGICAL_DATE_IS_PAST else None
+    logical_date = dag_run.logical_date
+    if as_of is None and dag_run.run_type.value == "manual" and logical_date is not None:
+        as_of = logical_date.isoformat() if dag_run.run_after - logical_date > LOGICAL_DATE_IS_PAST else None
     return {
         "models": None if sorted(models) == model_names() else models,
         "force_retrain": params["force_retrain"],

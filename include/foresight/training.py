@@ -161,9 +161,9 @@ class _Training:
                     f"{spec.min_train_rows} and {spec.min_test_rows} are needed"
                 ),
             }
-        alike = _alike(spec, table)
-        if alike:
-            return found | {"status": "too_little_data", "reason": alike}
+        uniform = _uniform_labels(spec, table)
+        if uniform:
+            return found | {"status": "too_little_data", "reason": uniform}
         due = self._due(table, engine)
         if due is None:
             return found | {"status": "unchanged", "reason": None}
@@ -320,8 +320,8 @@ class _Training:
             tx.run("training/close", values)
 
 
-def _alike(spec: ModelSpec, table: TrainingTable) -> str | None:
-    """Why nothing can be learned from labels that (nearly) all are the same; None when it can."""
+def _uniform_labels(spec: ModelSpec, table: TrainingTable) -> str | None:
+    """Say why nothing can be learned from labels of which (nearly) all are the same; None when it can."""
     if spec.task == "regression":
         return None if table.varied_train else f"all {table.rows_train} rows to learn from have the same label"
     if min(table.varied_train, table.varied_test) >= LEAST_OF_A_CLASS:

@@ -66,20 +66,20 @@ def validate(databases: Databases, run: Run, models: Sequence[str]) -> list[Chec
             tx.run("validation/forget", {"check_names": [check.name for check in every]})
         results = [run_check(replica, run, check) for check in concerned]
     with databases.primary() as primary, primary.as_client(client.client_id) as tx:
-        results = compared(tx, run, results)
+        results = with_history(tx, run, results)
         write(tx, run, results)
-    say(results)
+    log_changes(results)
     return results
 
 
-def compared(tx: Transaction, run: Run, results: Sequence[CheckResult]) -> list[CheckResult]:
-    """The results beside those of the run before: how long a check has failed, and whether it has found this before."""
-    values = run.values | {"check_names": [one.check_name for one in results]}
+def with_history(tx: Transaction, run: Run, results: Sequence[CheckResult]) -> list[CheckResult]:
+    """Compare the results with those of the run before: how long a check has failed, and whether this is news."""
+    values = run.values | {"check_names": [result.check_name for result in results]}
     before = {row["check_name"]: row for row in tx.all("validation/before", values)}
-    return [_beside(one, before.get(one.check_name), run) for one in results]
+    return [_with_history(result, before.get(result.check_name), run) for result in results]
 
 
-def _beside(result: CheckResult, last: Mapping[str, Any] | None, run: Run) -> CheckResult:
+def _with_history(result: CheckResult, last: Mapping[str, Any] | None, run: Run) -> CheckResult:
     failed_before = last is not None and not last["passed"]
     if result.passed:
         return replace(result, news=failed_before)
@@ -88,19 +88,19 @@ def _beside(result: CheckResult, last: Mapping[str, Any] | None, run: Run) -> Ch
     return replace(result, runs=last["runs"] + 1, since=str(last["since"]), news=last["observed"] != result.observed)
 
 
-def say(results: Sequence[CheckResult]) -> None:
-    """What has changed; of what is as it was the last time only how much it is."""
-    for one in results:
-        if one.news and one.passed:
-            log.info("check '%s' passes again", one.check_name)
-        elif one.news:
-            log.warning("%s%s", one.reason, f" (It has failed in {one.runs} runs.)" if one.runs > 1 else "")
-    for line in known([asdict(one) for one in results if not one.passed and not one.news]):
+def log_changes(results: Sequence[CheckResult]) -> None:
+    """Log each finding that is new, and one line for all that are as in the run before."""
+    for result in results:
+        if result.news and result.passed:
+            log.info("check '%s' passes again", result.check_name)
+        elif result.news:
+            log.warning("%s%s", result.reason, f" (It has failed in {result.runs} runs.)" if result.runs > 1 else "")
+    for line in repeated_findings([asdict(result) for result in results if not result.passed and not result.news]):
         log.info("%s", line)
 
 
-def known(failed: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One line for all the checks that have found what they found the last time; none when there are none."""
+def repeated_findings(failed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line for all the checks that have found the same as in the run before; none when there are none."""
     if not failed:
         return []
     named = ", ".join(f"{row['check_name']} ({row['runs']} runs, since {row['since']})" for row in failed)

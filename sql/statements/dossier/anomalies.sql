@@ -1,4 +1,4 @@
--- The unusual answers that the last look at the model has found, the worst first.
+-- The anomalies that the last health check of the model has found, the worst first.
 select
     anomalies.kind,
     anomalies.severity,
@@ -8,12 +8,12 @@ where
     anomalies.client_id = %(client_id)s
     and anomalies.model = %(model)s
     and anomalies.run_id = (
-        select looks.run_id
-        from ml.model_health as looks
+        select latest.run_id
+        from ml.model_health as latest
         where
-            looks.client_id = %(client_id)s
-            and looks.model = %(model)s
-        order by looks.checked_at desc
+            latest.client_id = %(client_id)s
+            and latest.model = %(model)s
+        order by latest.checked_at desc
         limit 1
     )
 order by

@@ -1,4 +1,4 @@
--- What the last look at the model has found, column by column.
+-- What the last health check of the model has found, column by column.
 select
     found.name,
     found.state,
@@ -13,12 +13,12 @@ where
     found.client_id = %(client_id)s
     and found.model = %(model)s
     and found.run_id = (
-        select looks.run_id
-        from ml.model_health as looks
+        select latest.run_id
+        from ml.model_health as latest
         where
-            looks.client_id = %(client_id)s
-            and looks.model = %(model)s
-        order by looks.checked_at desc
+            latest.client_id = %(client_id)s
+            and latest.model = %(model)s
+        order by latest.checked_at desc
         limit 1
     )
 order by

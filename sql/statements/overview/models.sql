@@ -36,14 +36,14 @@ left join lateral (
 ) as last_runs on true
 left join lateral (
     select
-        looks.run_id,
-        looks.status,
-        looks.checked_at
-    from ml.model_health as looks
+        latest.run_id,
+        latest.status,
+        latest.checked_at
+    from ml.model_health as latest
     where
-        looks.client_id = clients.client_id
-        and looks.model = models.model
-    order by looks.checked_at desc
+        latest.client_id = clients.client_id
+        and latest.model = models.model
+    order by latest.checked_at desc
     limit 1
 ) as health on true
 left join lateral (

@@ -55,7 +55,7 @@ left join lateral (
             concat_ws(
                 '; ',
                 runs.phases -> 'enrich' -> 'remarks' ->> models.model,
-                runs.phases -> 'enrich' -> 'alike' ->> models.model
+                runs.phases -> 'enrich' -> 'constant' ->> models.model
             ),
             ''
         ) as remark

@@ -438,8 +438,8 @@ def test_a_client_without_any_label_is_answered_by_the_prior(installed: Installa
     assert {one.status for one in training.train(databases, run, specs, {})} == {"too_little_data"}
     assert {one.served_by for one in promotion.gate(databases, run, specs)} == {"recent"}
     # What answers is told as what it is, and that everybody gets the same.
-    assert [(one.model, one.rung, one.written, one.alike) for one in enrichment.enrich(databases, run, specs)] == [
-        ("complexity", "prior", 2, "all 2 answers are the same: 3 points"),
+    assert [(one.model, one.rung, one.written, one.constant) for one in enrichment.enrich(databases, run, specs)] == [
+        ("complexity", "prior", 2, "all 2 predictions are the same: 3 points"),
         ("rework", "prior", 1, None),
         ("trajectory", "prior", 1, None),
     ]

@@ -611,3 +611,21 @@ def test_margins_are_the_gates(bench: Bench, models):
     }
     simple = gates.metrics(bench.spec, labels, [4.5] * len(labels))["error"]
     assert errors_of["good"] < errors_of["fair"] * (1 - gates.MARGIN) < simple < errors_of["poor"]
+
+
+def test_a_rollback_before_a_clock_went_back_waits_for_no_far_day(bench: Bench, models):
+    """It counts from what the runs before it had seen, by moments that the clock has reached."""
+    bench.serve(models["fair"])
+    far = bench.night(AS_OF + datetime.timedelta(days=200))
+    bench.trained(far, models["good"].model_id)
+    assert judge(bench, far).decision == "promote"
+    rollback(bench)
+    with psycopg.connect(bench.installed.primary) as connection:
+        connection.execute(
+            "update ml.nightly_runs set as_of = %s where client_id = %s and run_id <> %s",
+            [bench.moment(ROWS - 30), bench.client_id, far.run_id],
+        )
+    run = bench.night()
+    bench.trained(run, models["good"].model_id)
+    assert judge(bench, run).decision == "promote"
+    assert verdict(bench, run)[2] == 30

@@ -167,12 +167,12 @@ def test_a_client_without_a_label_is_served_by_the_prior(bench: Bench):
     run = bench.night()
     bench.serve(None)
     bench.trained(run, None, status="too_little_data", reason="0 rows to learn from")
-    found = {"rungs": {"complexity": "prior"}, "alike": {"complexity": "all 41 answers are the same: 3 points"}}
+    found = {"rungs": {"complexity": "prior"}, "constant": {"complexity": "all 41 predictions are the same: 3 points"}}
     with bench.databases.primary() as primary:
         reporting.note_phase(primary, run.client, dag_run_id(bench, run), "enrich", found)
     assert report(bench, run, WELL)["summary"].splitlines()[1:] == [
         "complexity: served by prior. 0 rows to learn from",
-        "complexity: all 41 answers are the same: 3 points.",
+        "complexity: all 41 predictions are the same: 3 points.",
     ]
 
 

@@ -149,15 +149,15 @@ def test_what_could_change_nothing_hides_nothing(world: Installation, databases:
     assert seen(world, databases) == before
     kind = "a dry run" if asked.get("dry_run") else "a run of the past"
     assert f"This is {kind}: " in night.found["report"]["summary"]
-    tried = tried_last(world)
-    assert {row["model"] for row in tried} == set(asked.get("models", MODELS))
-    assert all(row["dry_run"] is asked.get("dry_run", False) for row in tried)
+    trials = last_trials(world)
+    assert {row["model"] for row in trials} == set(asked.get("models", MODELS))
+    assert all(row["dry_run"] is asked.get("dry_run", False) for row in trials)
 
 
-def tried_last(world: Installation) -> list[dict[str, Any]]:
+def last_trials(world: Installation) -> list[dict[str, Any]]:
     from launcher.report import STATEMENTS
 
-    return world.dicts(world.primary, (STATEMENTS / "tried.sql").read_text(), {"slugs": [SLUG]})
+    return world.dicts(world.primary, (STATEMENTS / "trials.sql").read_text(), {"slugs": [SLUG]})
 
 
 def test_a_run_of_one_model_leaves_what_is_known_of_the_others(world: Installation, databases: Databases, first: Night):
@@ -173,7 +173,7 @@ def test_a_run_of_one_model_leaves_what_is_known_of_the_others(world: Installati
         others = [[row for row in found if of(row) != "complexity"] for found in (before[reader], after[reader])]
         assert others[0] == others[1] and len(others[0]) == 2, reader
     assert before["metrics"].keys() == after["metrics"].keys()
-    assert tried_last(world) == []
+    assert last_trials(world) == []
 
 
 def of(row: Any) -> str:

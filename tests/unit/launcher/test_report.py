@@ -110,10 +110,10 @@ def test_the_reasons_are_told():
 
 
 def test_a_dry_run_is_told_as_one_beside_the_last_run_that_counted():
-    tried = {"slug": "acme", "model": "complexity", "state": "success", "as_of": AS_OF, "dry_run": True}
-    tried |= {"status": "trained", "reason": None, "sentence": "the new model is better"}
-    more = [tried, tried | {"slug": "tiny", "dry_run": False, "status": "too_little_data", "sentence": None}]
-    more.append(tried | {"slug": "beta", "model": None, "status": None, "sentence": None, "state": "failed"})
+    trial = {"slug": "acme", "model": "complexity", "state": "success", "as_of": AS_OF, "dry_run": True}
+    trial |= {"status": "trained", "reason": None, "sentence": "the new model is better"}
+    more = [trial, trial | {"slug": "tiny", "dry_run": False, "status": "too_little_data", "sentence": None}]
+    more.append(trial | {"slug": "beta", "model": None, "status": None, "sentence": None, "state": "failed"})
     found = Report([RUN], [TRAINED], more)
     assert report.remarks(found)[1:] == [
         "acme/complexity, dry run: the new model is better",
@@ -124,9 +124,9 @@ def test_a_dry_run_is_told_as_one_beside_the_last_run_that_counted():
 
 
 def test_a_client_whose_answers_are_all_the_same_is_told_so():
-    prior = TOO_LITTLE | {"served_by": "prior", "remark": "all 41 answers are the same: 3 points"}
+    prior = TOO_LITTLE | {"served_by": "prior", "remark": "all 41 predictions are the same: 3 points"}
     assert "too little data, served by prior" in shown(prior)
-    assert "tiny/rework: all 41 answers are the same: 3 points" in report.remarks(Report([RUN], [prior]))
+    assert "tiny/rework: all 41 predictions are the same: 3 points" in report.remarks(Report([RUN], [prior]))
 
 
 def test_what_predictions_would_have_changed_is_told_with_its_formula():

@@ -1,4 +1,4 @@
--- What the answers are, as a whole: of the prior alone, and from which value to which.
+-- Totals of the predictions: whether the prior gave all of them, the lowest and the highest value.
 select
     count(*) as rows,
     bool_and(from_prior) as from_prior,
