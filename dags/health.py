@@ -29,6 +29,7 @@ with DAG(
     doc_md=__doc__,
     schedule=CronTriggerTimetable("*/15 * * * *", timezone="UTC"),
     catchup=False,
+    allowed_run_types=runtime.RUN_TYPES,
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=14),
     is_paused_upon_creation=False,

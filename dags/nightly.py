@@ -26,15 +26,18 @@ at a minute that follows from its slug.
 ```
 
 `dry_run` trains and judges but promotes and writes nothing; a past `as_of` never promotes and never overwrites a
-newer prediction. `reason` is set by the DAG `retraining`, which starts a run where drift does harm.
+newer prediction, and one of the future is refused. A logical date of more than a day ago is taken for `as_of`.
+*Backfill* is not offered: a past day can change nothing, and Airflow would go on from it. `reason` is set by the DAG
+`retraining`, which starts a run where drift does harm.
 
 **Trained** is a model whose rows have changed when a tenth as many labels are new as it was trained on, when its last
 training is four weeks old, when its specification has changed, or when a run asks for it; else it is *not due*
 (`ml.training_runs`), and what serves goes on.
 
 **After a failure.** Whatever can pass by waiting has been tried three times. *Clear* the failed task with everything
-downstream once the cause is gone: every task may be repeated. *Trigger* anew instead if the data have changed
-meanwhile. A killed task leaves no query running on the server for longer than two seconds.
+downstream once the cause is gone: every task may be repeated, and a cleared run keeps its `as_of`. *Trigger* anew
+instead if the data have changed meanwhile, or a later run has come through: a run that was overtaken changes nothing.
+A killed task leaves no query running on the server for longer than two seconds.
 
 **Alerts** go to the client's `alert_emails` and `alert_webhook_conn_id`, else to the connections `foresight_smtp` and
 `foresight_webhook`; one message per failed run.

@@ -36,6 +36,7 @@ with DAG(
         timetable=CronTriggerTimetable("0 6 * * *", timezone="UTC"), assets=[runtime.RETRAINING_ASKED]
     ),
     catchup=False,
+    allowed_run_types=runtime.RUN_TYPES,
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=30),
     is_paused_upon_creation=False,

@@ -24,6 +24,7 @@ with DAG(
     doc_md=__doc__,
     schedule=CronTriggerTimetable("* * * * *", timezone="UTC"),
     catchup=False,
+    allowed_run_types=runtime.RUN_TYPES,
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=5),
     is_paused_upon_creation=False,

@@ -47,10 +47,12 @@ STATEMENTS = CHECKOUT / "sql" / "statements" / "report"
 
 @dataclass(frozen=True)
 class Report:
-    """`runs`: one row per client. `models`: one row per client and model."""
+    """`runs`: one row per client. `models`: one row per client and model. `trials`: of a dry run or a run of the past,
+    if it was the client's last, a row per model."""
 
     runs: list[dict[str, Any]]
     models: list[dict[str, Any]]
+    trials: Sequence[dict[str, Any]] = ()
 
 
 def _query(instance: Instance, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
@@ -67,7 +69,7 @@ def active_clients(instance: Instance) -> list[str]:
 
 def read(instance: Instance, slugs: Sequence[str] | None = None) -> Report:
     wanted = {"slugs": list(slugs) if slugs is not None else None}
-    return Report(_query(instance, "runs", wanted), _query(instance, "models", wanted))
+    return Report(*(_query(instance, name, wanted) for name in ("runs", "models", "trials")))
 
 
 def verdict(model: dict[str, Any]) -> str:
@@ -152,6 +154,12 @@ def remarks(report: Report, width: int = WIDE) -> list[str]:
             alike.setdefault(f"{model['model']}: {model['reason']}", []).append(model["slug"])
     # A folder of exports has dozens of clients without a single pull request.
     lines += [f"{', '.join(slugs)}/{said}" for said, slugs in alike.items()]
+    lines += [f"{model['slug']}/{model['model']}: {model['remark']}" for model in report.models if model["remark"]]
+    for trial in report.trials:
+        kind = "dry run" if trial["dry_run"] else f"as of {trial['as_of']}"
+        subject = f"{trial['slug']}/{trial['model']}" if trial["model"] else trial["slug"]
+        outcome = trial["sentence"] or trial["reason"] or (trial["status"] or trial["state"]).replace("_", " ")
+        lines.append(f"{subject}, {kind}: {outcome}")
     for run in report.runs:
         if run["run_id"] is None:
             lines.append(f"{run['slug']}: no nightly yet")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from include.foresight import answering, champions, grades, guard, renumbering
+from include.foresight import anomalies, answering, champions, grades, guard, renumbering, runs
 from include.foresight.answering import Answered
 from include.foresight.champions import Champion
 from include.foresight.database import Databases, Session, Transaction
@@ -22,13 +23,15 @@ SCORE_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Enriched:
-    """`written`: predictions that are now the newest of their entity. `remark`: why a champion could not answer."""
+    """`written`: predictions that are now the newest of their entity. `remark`: why a champion could not answer.
+    `constant`: that all predictions have the same value."""
 
     model: str
     rung: str
     written: int
     excluded: int
     remark: str | None = None
+    constant: str | None = None
 
 
 def enrich(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Enriched]:
@@ -41,8 +44,9 @@ def enrich(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[E
         renumbering.forget(databases, primary, replica, client)
         with primary.as_client(client.client_id) as tx:
             serving = champions.read(tx, client.client_id)
+            binding = runs.is_binding(tx, run)
         return [
-            _write(primary, _predict(databases, replica, run, spec, serving[spec.model]), run, spec)
+            _write(primary, _predict(databases, replica, run, spec, serving[spec.model]), run, spec, binding)
             for spec in specs
             if spec.model in serving
         ]
@@ -69,7 +73,7 @@ def _predict(databases: Databases, replica: Session, run: Run, spec: ModelSpec, 
     return guard.on_copies(databases, run.client, replica, ask, timeout=SCORE_SECONDS)
 
 
-def _write(primary: Session, answers: _Answers, run: Run, spec: ModelSpec) -> Enriched:
+def _write(primary: Session, answers: _Answers, run: Run, spec: ModelSpec, binding: bool) -> Enriched:
     served_by_model = answers.answered.rung not in (RECENT, PRIOR)
     values = run.values | {
         "model": spec.model,
@@ -80,6 +84,7 @@ def _write(primary: Session, answers: _Answers, run: Run, spec: ModelSpec) -> En
         "entity": spec.entity,
         "feature_hash": answers.answered.feature_hash,
         "milliseconds": answers.milliseconds,
+        "binding": binding,
     }
     with primary.as_client(run.client.client_id) as tx:
         values |= {"grades": Jsonb(grades.scale(spec))}
@@ -89,4 +94,15 @@ def _write(primary: Session, answers: _Answers, run: Run, spec: ModelSpec) -> En
                 copy.write(block)
         tx.run("enrichment/log", values)
         written = tx.run("enrichment/upsert", values, **renumbering.table(spec.entity)).rowcount
-    return Enriched(spec.model, answers.answered.rung, written, answers.answered.excluded, answers.answered.remark)
+        totals = tx.one("enrichment/totals")
+    rung = PRIOR if totals["from_prior"] and not served_by_model else answers.answered.rung
+    answered = answers.answered
+    return Enriched(spec.model, rung, written, answered.excluded, answered.remark, _constant(spec, totals))
+
+
+def _constant(spec: ModelSpec, totals: Mapping[str, Any]) -> str | None:
+    """Say that all predictions have the same value, which tells nobody anything; None when they differ."""
+    if totals["rows"] < 2 or totals["lowest"] != totals["highest"]:
+        return None
+    unit, size = anomalies.UNITS[spec.unit]
+    return f"all {totals['rows']} predictions are the same: {totals['lowest'] / size:.4g}{unit}"

@@ -43,8 +43,9 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class TrainingTable:
-    """What a run's model is trained and judged on. `rows_removed`: rows by the first filter that took them out.
-    `fingerprint` is the same for the same rows, whenever they are read."""
+    """What a run's model is trained and judged on. `varied_train`, `varied_test`: rows of the part whose label is not
+    its most frequent one. `rows_removed`: rows by the first filter that took them out. `fingerprint` is the same for
+    the same rows, whenever they are read."""
 
     schema: str
     name: str
@@ -52,6 +53,8 @@ class TrainingTable:
     rows_train: int
     rows_test: int
     rows_censored: int
+    varied_train: int
+    varied_test: int
     rows_removed: dict[str, int]
     cut_at: datetime.datetime | None
     fingerprint: str
@@ -129,6 +132,8 @@ def build(tx: Transaction, spec: ModelSpec, client_id: int, as_of: datetime.date
         rows_train=described["rows_train"],
         rows_test=described["rows_test"],
         rows_censored=described["rows_censored"],
+        varied_train=described["varied_train"],
+        varied_test=described["varied_test"],
         rows_removed=described["rows_removed"],
         cut_at=described["cut_at"],
         fingerprint=str(described["fingerprint"]),

@@ -109,18 +109,26 @@ class Tried:
 
 @dataclass(frozen=True)
 class Fold:
-    """Rows known at `after` are learned from; the `judged` rows from there to `until` are judged on."""
+    """Rows known at `after` are learned from; the `judged` rows from there to `until` are judged on. `labels_learned`,
+    `labels_judged`: how many different labels they have."""
 
     after: Any
     until: Any
     learned: int
     judged: int
+    labels_learned: int
+    labels_judged: int
+
+    def usable(self, spec: ModelSpec) -> bool:
+        """Whether a model can learn and be measured here: one label teaches nothing, and one class has no order."""
+        enough = 2 * self.learned >= spec.min_train_rows and self.judged >= spec.min_test_rows
+        return enough and self.labels_learned > 1 and (spec.task == "regression" or self.labels_judged > 1)
 
 
 def cut(tx: Transaction, spec: ModelSpec, table: TrainingTable) -> list[Fold]:
-    """The folds of a training table that have enough rows: half as many to learn from as a training needs."""
+    """The folds of a training table that tell something: with half as many rows to learn from as a training needs."""
     found = [Fold(**row) for row in tx.all("folds/cuts", {"shares": list(CUTS)}, table=table.identifier)]
-    return [fold for fold in found if 2 * fold.learned >= spec.min_train_rows and fold.judged >= spec.min_test_rows]
+    return [fold for fold in found if fold.usable(spec)]
 
 
 def few_values(tx: Transaction, spec: ModelSpec, table: TrainingTable) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
-from include.foresight import names, registry, replication
+from include.foresight import model_specs, names, registry, replication
 from include.foresight.alerts import Alert, one_line
 from include.foresight.database import Databases
 from include.foresight.registry import Entry, Snapshot
@@ -115,7 +115,7 @@ def model_troubles(databases: Databases) -> list[Alert]:
     the report: an alert may go to people who see no client's data."""
     with databases.primary() as session, session.as_fleet() as fleet:
         unhealthy = fleet.all("health/unhealthy_models")
-        blocked = fleet.all("health/blocked_data")
+        blocked = fleet.all("health/blocked_data", {"models": list(model_specs.names())})
     found = [
         Alert(
             row["slug"],

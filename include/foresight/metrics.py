@@ -64,10 +64,11 @@ def of_models(lines: Sequence[Line]) -> list[Metric]:
         if line.rung is not None:
             serving.add_metric(labels, line.rung in (BOOSTED, LINEAR))
             version.add_metric(labels, line.version or 0)
-    for line in {line.slug: line for line in lines}.values():
-        if line.run_started_at is not None:
-            began.add_metric((line.slug,), line.run_started_at.timestamp())
-            state.add_metric((line.slug, line.run_state), 1)
+    # A client's last run is the newest that was about any of its models.
+    last = sorted((line for line in lines if line.run_started_at is not None), key=lambda line: line.run_started_at)
+    for line in {line.slug: line for line in last}.values():
+        began.add_metric((line.slug,), line.run_started_at.timestamp())
+        state.add_metric((line.slug, line.run_state), 1)
     return [error, status, serving, version, drifting, checked, began, state]
 
 

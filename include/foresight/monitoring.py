@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,7 @@ from include.foresight import (
     pgml,
     replication,
     retraining,
+    runs,
     track_record,
 )
 from include.foresight.champions import Champion
@@ -50,11 +52,15 @@ class Health:
 
 
 def watch(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Health]:
-    """Look at every model of the client, and write down what was found."""
+    """Look at every model of the client, and write down what was found. A run that binds nothing has changed nothing,
+    so it looks at nothing."""
     client = run.client
-    with databases.primary() as primary, databases.session(client.replica_conn_id) as replica:
+    with databases.primary() as primary, contextlib.ExitStack() as sessions:
         with primary.as_client(client.client_id) as tx:
+            if not runs.is_binding(tx, run):
+                return []
             serving = champions.read(tx, client.client_id)
+        replica = sessions.enter_context(databases.session(client.replica_conn_id))
         behind = replication.behind(primary, replica, BEHIND_SECONDS)
         data_as_of = guard.on_copies(
             databases,

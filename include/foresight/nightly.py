@@ -100,6 +100,7 @@ def enrich(databases: Databases, slug: str, dag_run_id: str) -> dict[str, Any]:
         "written": {one.model: one.written for one in enriched},
         "rungs": {one.model: one.rung for one in enriched},
         "remarks": {one.model: one.remark for one in enriched if one.remark},
+        "constant": {one.model: one.constant for one in enriched if one.constant},
     }
     return _note(databases, run, dag_run_id, "enrich", found)
 

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from psycopg import sql
 from include.foresight import champions, clients, guard, model_specs, names, pgml, promotion, replication, runs
 from include.foresight.clients import Client
 from include.foresight.database import Databases, Session
-from include.foresight.errors import ReplicaBehind
+from include.foresight.errors import ConfigurationError, ReplicaBehind
 from include.foresight.runs import Request, Run
 from include.foresight.version import code_version
 
@@ -54,15 +55,25 @@ def prepare(
             runs.check_throw_away(primary)
         if replication.behind(primary, replica, patience) is None:
             return Preparation(WAITING, reason=f"the replica {client.replica_conn_id} is behind")
-        as_of, source = _source_state(databases, replica, client)
-        as_of = request.as_of or as_of
-        fingerprint = _fingerprint(client, source)
+        seen = _source_state(databases, replica, client)
+        with primary.as_client(client.client_id) as tx:
+            before = tx.one("runs/by_id", {"run_id": runs.run_id_of(client, dag_run_id)})
+        as_of = before["as_of"] if before else request.as_of or seen["last_moment"] or seen["wall"]
+        _refuse_what_has_not_happened(client, request, as_of, seen)
+        fingerprint = _fingerprint(client, seen["content"])
         kept = KEPT_IN_REPLAY if request.trigger == runs.REPLAY else promotion.RESTORABLE
         tidy(primary, replica, client, dag_run_id, kept)
-        news = _news(primary, replica, client, request, fingerprint)
-        state = PREPARED if news else UNCHANGED
-        run = runs.open_run(primary, client, dag_run_id, request, as_of=as_of, fingerprint=fingerprint, state=state)
-        return Preparation(state, run, news or "nothing new since the last night")
+        news = _news(primary, replica, client, dag_run_id, request, fingerprint, before)
+        run = runs.open_run(
+            primary,
+            client,
+            dag_run_id,
+            request,
+            as_of=as_of,
+            fingerprint=fingerprint,
+            state=PREPARED if news else UNCHANGED,
+        )
+        return Preparation(run.state, run, news or "nothing new since the last night")
 
 
 def give_up_waiting(client_slug: str, seconds: float) -> None:
@@ -72,19 +83,30 @@ def give_up_waiting(client_slug: str, seconds: float) -> None:
     )
 
 
-def _source_state(databases: Databases, replica: Session, client: Client) -> tuple[datetime.datetime, str]:
-    """The client's clock, and what its rows came to."""
+def _source_state(databases: Databases, replica: Session, client: Client) -> dict[str, Any]:
+    """`content`: what the client's rows come to; `wall`: the time; `last_moment`: of its data, if that is its clock."""
     values = {"client_id": client.client_id, "clock": client.clock}
-    row = guard.on_copies(
+    return guard.on_copies(
         databases,
         client,
         replica,
         lambda tx: tx.one("preparation/source_state", values),
         timeout=SOURCE_SECONDS,
     )
-    if client.clock == "data":
-        return row["last_moment"] or row["wall"], row["content"]
-    return row["wall"], row["content"]
+
+
+def _refuse_what_has_not_happened(
+    client: Client, request: Request, as_of: datetime.datetime, seen: Mapping[str, Any]
+) -> None:
+    """What is known as of a later moment would never be replaced. A replay shows the rows of its moments by itself."""
+    clocks = {"the database's clock": seen["wall"]}
+    if seen["last_moment"] is not None and request.trigger != runs.REPLAY:
+        clocks["the last moment of the client's data"] = seen["last_moment"]
+    for name, moment in clocks.items():
+        if as_of > moment:
+            raise ConfigurationError(
+                f"client '{client.slug}': as_of {as_of} lies after {name}, {moment}: nothing was written"
+            )
 
 
 def _fingerprint(client: Client, source: str) -> str:
@@ -94,12 +116,23 @@ def _fingerprint(client: Client, source: str) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def _news(primary: Session, replica: Session, client: Client, request: Request, fingerprint: str) -> str | None:
-    """Why there is something to do; None when there is not."""
+def _news(
+    primary: Session,
+    replica: Session,
+    client: Client,
+    dag_run_id: str,
+    request: Request,
+    fingerprint: str,
+    before: Mapping[str, Any] | None,
+) -> str | None:
+    """Why there is something to do; None when there is not. `before`: the run's row of an earlier try."""
     if not request.usual:
         return "asked for"
+    if before is not None and before["state"] != UNCHANGED:
+        return "this run is repeated"
+    values = {"client_id": client.client_id, "run_id": runs.run_id_of(client, dag_run_id)}
     with primary.as_client(client.client_id) as tx:
-        last = tx.one("runs/last", {"client_id": client.client_id})
+        last = tx.one("runs/last", values)
         serving = champions.read(tx, client.client_id)
     if last is None:
         return "the first night"

@@ -61,21 +61,24 @@ def gate(databases: Databases, run: Run, specs: Sequence[ModelSpec]) -> list[Dec
     with databases.locked(client.client_id) as primary, databases.session(client.replica_conn_id) as replica:
         with primary.as_client(client.client_id) as tx:
             trainings = {row["model"]: row for row in tx.all("training/of_run", {"run_id": run.run_id})}
-            judged = {row["model_uuid"] for row in tx.all("gates/of_run", {"run_id": run.run_id})}
+            judged = {row["model_uuid"]: row for row in tx.all("gates/of_run", {"run_id": run.run_id})}
             serving = champions.read(tx, client.client_id)
-            seen = {row["model"]: row for row in tx.all("gates/seen", {"client_id": client.client_id})}
-            historic = tx.one("runs/is_historic", run.values)["historic"]
-        past = historic or run.request.as_of is not None
-        if past and not historic and run.request.trigger == runs.REPLAY:
+            seen = {row["model"]: row for row in tx.all("gates/seen", run.values)}
+            binding = runs.is_binding(tx, run)
+        if binding and run.request.trigger == runs.REPLAY:
             runs.check_throw_away(primary)  # the only runs of the past that may promote, on servers of their own
-            past = False
-        gate = _Gate(run, primary, replica, seen, binding=not (run.request.dry_run or past))
+        gate = _Gate(run, primary, replica, seen, binding=binding)
         found = []
         for spec in specs:
-            training = trainings.get(spec.model)
-            if training is None or training["model_uuid"] in judged:
+            training, champion = trainings.get(spec.model), serving.get(spec.model)
+            if training is None:
                 continue
-            found.append(gate.decide(spec, training, serving.get(spec.model)))
+            verdict = judged.get(training["model_uuid"])
+            if verdict is None:
+                found.append(gate.decide(spec, training, champion))
+            else:  # by an earlier try of this run
+                served_by = champion.rung if champion else None
+                found.append(Decision(spec.model, verdict["decision"], served_by, verdict["sentence"]))
         return found
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from include.foresight import clients, runs
+from include.foresight import clients, runs, validation
 from include.foresight.clients import Client
 from include.foresight.database import Databases, Session
+from include.foresight.rungs import RECENT
 
 FAILED = ("failed", "upstream_failed")
 
@@ -27,10 +28,11 @@ def report(databases: Databases, slug: str, dag_run_id: str, task_states: Mappin
                 return {"state": "failed", "failed_tasks": failed, "summary": "The run was never prepared."}
             models = tx.all("reporting/models", {"run_id": run_id, "client_id": client.client_id})
             checks = tx.all("reporting/failed_checks", {"run_id": run_id})
-            phases = run["phases"]
-            written = (phases.get("enrich") or {}).get("written") or {}
+            # What an earlier try of a failed task has noted is of that try.
+            enriched = run["phases"].get("enrich") or {} if task_states.get("enrich") not in FAILED else {}
+            written = enriched.get("written") or {}
             state = "failed" if any(state in FAILED for state in task_states.values()) else "success"
-            summary = _summary(client, run, models, checks, failed)
+            summary = _summary(client, run, models, checks, failed, enriched)
             tx.run(
                 "reporting/close",
                 {
@@ -57,16 +59,28 @@ def _summary(
     models: list[dict[str, Any]],
     checks: list[dict[str, Any]],
     failed: list[str],
+    enriched: Mapping[str, Any],
 ) -> str:
     lines = [f"{client.name}, as of {run['as_of']:%Y-%m-%d %H:%M} UTC"]
+    if not run["binding"]:
+        kind = "a dry run" if run["request"].get("dry_run") else "a run of the past"
+        lines.append(f"This is {kind}: nothing was promoted, and no newer prediction was replaced.")
     if failed:
         lines.append(f"Failed: {', '.join(failed)}.")
     for model in models:
+        name = model["model"]
         told = model["sentence"] or model["reason"] or "Unchanged since the last night."
-        lines.append(f"{model['model']}: served by {model['served_by'] or 'nothing yet'}. {told}")
+        # What needs no model answers a client without any label by a constant.
+        served_by = enriched.get("rungs", {}).get(name) if model["served_by"] == RECENT else model["served_by"]
+        lines.append(f"{name}: served by {served_by or model['served_by'] or 'nothing yet'}. {told}")
+        lines += [
+            f"{name}: {enriched[kind][name]}." for kind in ("remarks", "constant") if name in enriched.get(kind, {})
+        ]
     for check in checks:
-        about = f" ({check['model']})" if check["model"] else ""
-        lines.append(f"Check {check['check_name']}{about}, {check['severity']}: {check['reason']}")
+        if check["news"]:
+            about = f" ({check['model']})" if check["model"] else ""
+            lines.append(f"Check {check['check_name']}{about}, {check['severity']}: {check['reason']}")
+    lines += validation.repeated_findings([check for check in checks if not check["news"]])
     if not client.ml_predictions_enabled:
         lines.append("ml_predictions_enabled is false: no prediction is written.")
     return "\n".join(lines)

@@ -136,7 +136,7 @@ def _off(spec: ModelSpec, rows: Sequence[Outcome]) -> np.ndarray:
 def watch(tx: Transaction, run: Run, spec: ModelSpec, shifts: Sequence[Shift], known: Sequence[Outcome]) -> str | None:
     """On the primary: ask for a training where drift does harm; the reason, None when nothing is asked for."""
     moved = [one for one in shifts if one.state == drift.DRIFTING]
-    if not moved or run.request.dry_run or run.request.as_of is not None:
+    if not moved or run.request.as_of is not None:
         return None
     values = run.values | {"model": spec.model}
     state = tx.one("retraining/state", values)

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from include.foresight import clients, model_specs
 from include.foresight.clients import Client
-from include.foresight.database import Databases, Session
+from include.foresight.database import Databases, Session, Transaction
 from include.foresight.errors import ConfigurationError, ReplayRefused, RunNotPrepared
 from include.foresight.version import code_version
 
@@ -131,6 +131,12 @@ def find(databases: Databases, slug: str, dag_run_id: str) -> Run:
         state = row["state"] if row else "missing"
         raise RunNotPrepared(f"client '{slug}': run {dag_run_id} is {state}; `prepare` has to end well first")
     return Run(row["run_id"], client, row["as_of"], Request.of(row["request"]), row["state"])
+
+
+def is_binding(tx: Transaction, run: Run) -> bool:
+    """Whether the run may change what serves and what is said of it: it is no dry run, no run of the past, and no later
+    run of the client has come through."""
+    return tx.one("runs/is_binding", {"run_id": run.run_id})["binding"]
 
 
 def check_throw_away(primary: Session) -> None:

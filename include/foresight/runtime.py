@@ -90,8 +90,19 @@ METRICS_TIMEOUT = 20.0
 # Airflow's reason for a run that took too long. Its tasks may leave a note after the first callback has asked for it.
 TIMED_OUT = "timed_out"
 
-# A date, or a moment; Airflow itself checks no format.
-MOMENT = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?$"
+# A day of the calendar, or a moment of one; Airflow itself checks no format.
+DAY = (
+    r"((?!0000)\d{4}-(((0[13578]|1[02])-(0[1-9]|[12]\d|3[01]))|((0[469]|11)-(0[1-9]|[12]\d|30))|(02-(0[1-9]|1\d|2[0-8])))"
+    r"|(\d\d(0[48]|[2468][048]|[13579][26])|([2468][048]|0[48]|[13579][26])00)-02-29)"
+)
+MOMENT = rf"^{DAY}([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{{1,6}})?)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)?)?$"
+
+# Every way to begin a run but a backfill. Airflow takes backfilled runs for scheduled ones and starts the last tick
+# after them, unasked; and as of a past day no run may change anything (`as_of` asks for one).
+RUN_TYPES = ("scheduled", "manual", "operator_triggered", "asset_triggered", "asset_materialization")
+
+# A form that was open for a while has a logical date of a while ago: that much is no wish.
+LOGICAL_DATE_IS_PAST = timedelta(days=1)
 
 
 class RetryWhatCanPass(RetryPolicy):
@@ -232,6 +243,7 @@ def nightly(entry: Entry, doc: str | None = None) -> DAG:
         doc_md=doc,
         schedule=CronTriggerTimetable(entry.cron, timezone=entry.time_zone, run_immediately=WAIT_FOR_NEXT_TICK),
         catchup=False,
+        allowed_run_types=RUN_TYPES,
         max_active_runs=1,
         dagrun_timeout=NIGHTLY_TIMEOUT,
         is_paused_upon_creation=False,
@@ -302,6 +314,8 @@ def params() -> dict[str, Param]:
             pattern=MOMENT,
             title="As of",
             description="As if it were this moment (UTC unless it names an offset). Never promotes, never overwrites.",
+            # Of a value that does not fit, Airflow tells the pattern and what stands beside it, short lines whole.
+            rule="a day that the calendar has, like 2024-05-31T00:00:00",
         ),
         "reason": Param(
             None,
@@ -335,16 +349,20 @@ def rollback_params() -> dict[str, Param]:
     }
 
 
-def request(params: Mapping[str, Any], run_type: str) -> dict[str, Any]:
-    """What the run asks of `prepare`. All models named is no wish: such a night may be skipped if nothing is new."""
-    models = list(params["models"])
+def request(params: Mapping[str, Any], dag_run: Any) -> dict[str, Any]:
+    """What the run asks of `prepare`. All models named is no wish: such a night may be skipped if nothing is new. A run
+    that somebody has started for a logical date of the past is as of that date."""
+    models, as_of = list(params["models"]), params["as_of"]
+    logical_date = dag_run.logical_date
+    if as_of is None and dag_run.run_type.value == "manual" and logical_date is not None:
+        as_of = logical_date.isoformat() if dag_run.run_after - logical_date > LOGICAL_DATE_IS_PAST else None
     return {
         "models": None if sorted(models) == model_names() else models,
         "force_retrain": params["force_retrain"],
         "dry_run": params["dry_run"],
-        "as_of": params["as_of"],
+        "as_of": as_of,
         "reason": params["reason"],
-        "trigger": run_type,
+        "trigger": dag_run.run_type.value,
     }
 
 
@@ -370,7 +388,7 @@ def prepare(
         databases(),
         slug,
         run_id,
-        request(params, dag_run.run_type.value),
+        request(params, dag_run),
         waited=waited,
         at_most=WAIT_FOR_REPLICA.total_seconds(),
     )

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 # Building a training table reads a client's rows a few times over; more than this is a fault.
 BUILD_SECONDS = 300.0
 
+# Fewer rows of the rarer class teach and tell nothing.
+LEAST_OF_A_CLASS = 5
+
 # A status after which a repeated task need not do the model again.
 DONE = ("trained", "unchanged", "not_due", "blocked", "too_little_data")
 
@@ -164,6 +167,9 @@ class _Training:
                     f"{spec.min_train_rows} and {spec.min_test_rows} are needed"
                 ),
             }
+        uniform = _uniform_labels(spec, table)
+        if uniform:
+            return found | {"status": "too_little_data", "reason": uniform}
         due = self._due(table, engine)
         if due is None:
             return found | {"status": "unchanged", "reason": None}
@@ -180,7 +186,7 @@ class _Training:
         """Whether it is trained tonight, and why (not). None: the last judged training saw the same rows, and what it
         put into service is there."""
         with self.primary.as_client(self.client_id) as tx:
-            last = tx.one("training/last_judged", {"client_id": self.client_id, "model": self.spec.model})
+            last = tx.one("training/last_judged", self.run.values | {"model": self.spec.model})
             champion = champions.read(tx, self.client_id).get(self.spec.model)
         same = lost = False
         new = 0
@@ -318,6 +324,18 @@ class _Training:
         values |= {"ladder": Jsonb(values["ladder"] or []), "rows_removed": Jsonb(values["rows_removed"] or {})}
         with self.primary.as_client(self.client_id) as tx:
             tx.run("training/close", values)
+
+
+def _uniform_labels(spec: ModelSpec, table: TrainingTable) -> str | None:
+    """Say why nothing can be learned from labels of which (nearly) all are the same; None when it can."""
+    if spec.task == "regression":
+        return None if table.varied_train else f"all {table.rows_train} rows to learn from have the same label"
+    if min(table.varied_train, table.varied_test) >= LEAST_OF_A_CLASS:
+        return None
+    return (
+        f"too little of one class: {table.varied_train} of {table.rows_train} rows to learn from and "
+        f"{table.varied_test} of {table.rows_test} later ones are of the rarer one; {LEAST_OF_A_CLASS} each are needed"
+    )
 
 
 # What a training leaves in its row.

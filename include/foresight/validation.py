@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import psycopg
@@ -32,7 +32,8 @@ class CheckMisbehaved(ForesightError):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """`model` None means all models. `rows_affected` is how many rows were set aside."""
+    """`model` None means all models. `rows_affected` is how many rows were set aside. Of a check that has failed: in
+    how many `runs` in a row, `since` which day of the data. `news`: the run before has come to something else."""
 
     check_name: str
     model: str | None
@@ -42,6 +43,9 @@ class CheckResult:
     threshold: str | None
     reason: str
     rows_affected: int = 0
+    runs: int = 1
+    since: str | None = None
+    news: bool = True
 
 
 def validate(databases: Databases, run: Run, models: Sequence[str]) -> list[CheckResult]:
@@ -64,11 +68,45 @@ def validate(databases: Databases, run: Run, models: Sequence[str]) -> list[Chec
             tx.run("validation/forget", {"check_names": [check.name for check in every]})
         results = [run_check(databases, replica, run, check, predicted) for check in concerned]
     with databases.primary() as primary, primary.as_client(client.client_id) as tx:
+        results = with_history(tx, run, results)
         write(tx, run, results)
-    for result in results:
-        if not result.passed:
-            log.warning("%s", result.reason)
+    log_changes(results)
     return results
+
+
+def with_history(tx: Transaction, run: Run, results: Sequence[CheckResult]) -> list[CheckResult]:
+    """Compare the results with those of the run before: how long a check has failed, and whether this is news."""
+    values = run.values | {"check_names": [result.check_name for result in results]}
+    before = {row["check_name"]: row for row in tx.all("validation/before", values)}
+    return [_with_history(result, before.get(result.check_name), run) for result in results]
+
+
+def _with_history(result: CheckResult, last: Mapping[str, Any] | None, run: Run) -> CheckResult:
+    failed_before = last is not None and not last["passed"]
+    if result.passed:
+        return replace(result, news=failed_before)
+    if not failed_before:
+        return replace(result, since=str(run.as_of.date()))
+    return replace(result, runs=last["runs"] + 1, since=str(last["since"]), news=last["observed"] != result.observed)
+
+
+def log_changes(results: Sequence[CheckResult]) -> None:
+    """Log each finding that is new, and one line for all that are as in the run before."""
+    for result in results:
+        if result.news and result.passed:
+            log.info("check '%s' passes again", result.check_name)
+        elif result.news:
+            log.warning("%s%s", result.reason, f" (It has failed in {result.runs} runs.)" if result.runs > 1 else "")
+    for line in repeated_findings([asdict(result) for result in results if not result.passed and not result.news]):
+        log.info("%s", line)
+
+
+def repeated_findings(failed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line for all the checks that have found the same as in the run before; none when there are none."""
+    if not failed:
+        return []
+    named = ", ".join(f"{row['check_name']} ({row['runs']} runs, since {row['since']})" for row in failed)
+    return [f"{len(failed)} {'check has' if len(failed) == 1 else 'checks have'} found the same as before: {named}."]
 
 
 def run_check(databases: Databases, replica: Session, run: Run, check: Check, predicted: str) -> CheckResult:

@@ -1,6 +1,6 @@
 -- Finished epics differ in how long they took; where all took the same, nothing can be told apart. (Too few pass: training
 -- says so.)
--- severity: block
+-- severity: warn
 -- model: trajectory
 -- thresholds: {"min_labels": 10, "window_months": 24}
 with

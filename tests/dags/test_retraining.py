@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.utils.types import DagRunType
 
 from include.foresight import nightly, retraining, runtime
 from include.foresight.retraining import Wanted
@@ -66,7 +69,8 @@ def test_what_is_chosen_is_started_with_its_reason(bag, started, monkeypatch):
     assert started == [("nightly__acme", "retraining__1", conf)]
     params = bag.dags["nightly__acme"].params
     params.update(conf)
-    assert runtime.request(params.validate(), "manual")["reason"] == "rework: drift in size"
+    started_by = SimpleNamespace(run_type=DagRunType.OPERATOR_TRIGGERED, logical_date=None, run_after=None)
+    assert runtime.request(params.validate(), started_by)["reason"] == "rework: drift in size"
 
 
 def test_nothing_asked_for_starts_nothing(bag, started, monkeypatch):

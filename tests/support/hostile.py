@@ -131,7 +131,7 @@ def writes(world, found, connection, superuser, attacker, victim, relation, endp
         " has_column_privilege(%(role)s, attrelid, attname, 'update'), attidentity = 'a',"
         " exists (select from pg_index where indrelid = attrelid and indisunique and attnum = any(indkey))"
         " from pg_attribute where attrelid = format('%%I.%%I', %(schema)s::text, %(name)s::text)::regclass"
-        " and attnum > 0 and not attisdropped",
+        " and attnum > 0 and not attisdropped and attgenerated = ''",
         {"role": attacker.role, "schema": schema, "name": name},
     ).fetchall()
     for column in [one[0] for one in columns if one[2] and not one[4]][:1]:

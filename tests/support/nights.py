@@ -258,8 +258,12 @@ class Bench:
         insert(self.installed.primary, "training_runs", row)
         return row["model_uuid"]
 
-    def night(self, as_of: datetime.datetime = AS_OF, *, state: str = "prepared", **request: Any) -> Run:
-        """A run that has come so far."""
+    def night(
+        self, as_of: datetime.datetime = AS_OF, *, state: str = "prepared", past: bool = False, **request: Any
+    ) -> Run:
+        """A run that has come so far. `past`: its moment was asked for."""
+        if past:
+            request["as_of"] = as_of
         with self.databases.primary() as primary:
             with primary.as_fleet() as fleet:
                 client = clients.read(fleet, self.slug)

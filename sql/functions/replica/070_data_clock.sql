@@ -1,5 +1,5 @@
 -- Up to when a client's rows go: the clock of one whose data end at some moment. A moment that lies after everything that
--- the platform has written is a typing error, not news from the future.
+-- the platform has written is a typing error, not news from the future; so is one that this server has not reached.
 create or replace function ml.data_clock(client integer) returns timestamp
 language sql stable parallel safe
 set search_path = pg_catalog, pg_temp
@@ -13,7 +13,7 @@ written as (
 edge as (
     select max(last_updated_at) + interval '1 day' as moment
     from written
-    where isfinite(last_updated_at)
+    where isfinite(last_updated_at) and last_updated_at <= statement_timestamp() at time zone 'utc'
 ),
 moments as (
     select unnest(array[created, updated, work_first_committed_at, work_first_started_at, work_last_completed_at]) as moment
@@ -31,7 +31,7 @@ moments as (
 select max(moments.moment)
 from moments
 cross join edge
-where moments.moment <= edge.moment
+where moments.moment <= least(edge.moment, statement_timestamp() at time zone 'utc')
 $$;
 revoke execute on function ml.data_clock(integer) from public;
 grant execute on function ml.data_clock(integer) to foresight_clients;

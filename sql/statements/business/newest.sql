@@ -4,3 +4,4 @@ from ml.prediction_log
 where
     client_id = %(client_id)s
     and source = 'nightly'
+    and active

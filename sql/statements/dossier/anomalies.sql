@@ -1,4 +1,4 @@
--- The unusual answers of the client's newest night that looked for them, the worst first.
+-- The anomalies that the last health check of the model has found, the worst first.
 select
     anomalies.kind,
     anomalies.severity,
@@ -8,12 +8,12 @@ where
     anomalies.client_id = %(client_id)s
     and anomalies.model = %(model)s
     and anomalies.run_id = (
-        select runs.run_id
-        from ml.nightly_runs as runs
+        select latest.run_id
+        from ml.model_health as latest
         where
-            runs.client_id = %(client_id)s
-            and runs.phases ? 'watch'
-        order by runs.started_at desc
+            latest.client_id = %(client_id)s
+            and latest.model = %(model)s
+        order by latest.checked_at desc
         limit 1
     )
 order by

@@ -1,5 +1,9 @@
--- The newest nights of the client, newest first.
+-- The newest nights of the client, newest first, and what each was if it could change nothing.
 select
+    case
+        when (request ->> 'dry_run')::boolean then 'dry run'
+        when not binding then 'of the past'
+    end as kind,
     dag_run_id,
     as_of,
     state,

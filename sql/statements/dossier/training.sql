@@ -1,4 +1,4 @@
--- The training of a model, or without one the newest of this client and model.
+-- The training of a model, or without one the newest of this client and model that might have changed something.
 select
     training.model_uuid,
     training.status,
@@ -37,6 +37,6 @@ join ml.nightly_runs as runs on runs.run_id = training.run_id
 where
     training.client_id = %(client_id)s
     and training.model = %(model)s
-    and (%(model_uuid)s::uuid is null or training.model_uuid = %(model_uuid)s::uuid)
+    and case when %(model_uuid)s::uuid is null then runs.binding else training.model_uuid = %(model_uuid)s::uuid end
 order by training.started_at desc
 limit 1

@@ -14,8 +14,7 @@ from (
         verdicts.looked,
         verdicts.level,
         verdicts.created_at,
-        not coalesce((runs.request ->> 'dry_run')::boolean, false)
-        and (runs.request ->> 'as_of' is null or runs.request ->> 'trigger' = 'replay') as binding
+        runs.binding
     from ml.gate_verdicts as verdicts
     join ml.nightly_runs as runs on runs.run_id = verdicts.run_id
     where

@@ -1,4 +1,4 @@
--- What the last night that has looked has found, column by column.
+-- What the last health check of the model has found, column by column.
 select
     found.name,
     found.state,
@@ -13,12 +13,12 @@ where
     found.client_id = %(client_id)s
     and found.model = %(model)s
     and found.run_id = (
-        select runs.run_id
-        from ml.nightly_runs as runs
+        select latest.run_id
+        from ml.model_health as latest
         where
-            runs.client_id = %(client_id)s
-            and runs.phases ? 'watch'
-        order by runs.started_at desc
+            latest.client_id = %(client_id)s
+            and latest.model = %(model)s
+        order by latest.checked_at desc
         limit 1
     )
 order by

@@ -1,5 +1,6 @@
 -- One row per prediction. Its id follows from the run and what was answered, so a repeated task logs nothing twice, and
--- what it answers otherwise once more.
+-- what it answers otherwise once more. What a run that binds nothing answers about the past is told with hindsight: it is
+-- logged, and is no part of the record of what people were told (`active`).
 insert into ml.prediction_log (
     prediction_uuid,
     client_id,
@@ -17,7 +18,8 @@ insert into ml.prediction_log (
     response_time_ms,
     source,
     run_id,
-    as_of
+    as_of,
+    active
 )
 select
     md5(concat_ws('/', %(run_id)s::uuid, %(model)s::text, entity_id, key, %(model_uuid)s::uuid, value, features))::uuid,
@@ -39,6 +41,7 @@ select
     %(milliseconds)s,
     'nightly',
     %(run_id)s,
-    %(as_of)s
+    %(as_of)s,
+    %(binding)s
 from incoming
 on conflict do nothing

@@ -1,4 +1,5 @@
--- The newest prediction of every entity: one of an earlier moment never replaces a later one.
+-- The newest prediction of every entity. A run that binds nothing (one of the past, a late repetition) never replaces one
+-- of a later moment; where one that binds finds such a prediction, the clock has gone back.
 insert into {predictions} as kept (
     client_id, model, {entity_id}, key, prediction_uuid, value, low_50, high_50, low_80, high_80, p85, grade, rung, model_uuid, as_of
 )
@@ -50,4 +51,4 @@ set
     model_uuid = excluded.model_uuid,
     as_of = excluded.as_of,
     predicted_at = clock_timestamp()
-where kept.as_of <= excluded.as_of
+where %(binding)s or kept.as_of <= excluded.as_of

@@ -15,7 +15,9 @@ select
     cuts.after,
     cuts.until,
     count(*) filter (where rows.known_at <= cuts.after) as learned,
-    count(*) filter (where rows.moment > cuts.after and rows.moment <= cuts.until) as judged
+    count(*) filter (where rows.moment > cuts.after and rows.moment <= cuts.until) as judged,
+    count(distinct rows.label) filter (where rows.known_at <= cuts.after) as labels_learned,
+    count(distinct rows.label) filter (where rows.moment > cuts.after and rows.moment <= cuts.until) as labels_judged
 from cuts
 cross join {table} as rows
 where rows.part = 'train'

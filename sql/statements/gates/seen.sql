@@ -1,5 +1,6 @@
 -- Of every model that something serves: up to which moment its rows have been looked at, by whichever champion they were
 -- compared with (a row pays for one look), and up to which a person has decided, if what serves is there by a rollback.
+-- Moments after the run's own are of a clock that has gone back since, and count for nothing.
 select
     champions.model,
     (
@@ -10,9 +11,23 @@ select
             verdicts.client_id = champions.client_id
             and verdicts.model = champions.model
             and verdicts.looked
+            and runs.as_of <= %(as_of)s
     ) as looked_until,
     (
-        select ledger.as_of
+        select
+            case
+                when ledger.as_of <= %(as_of)s then ledger.as_of
+                when ledger.as_of is not null
+                    then (
+                        select max(runs.as_of)
+                        from ml.nightly_runs as runs
+                        where
+                            runs.client_id = ledger.client_id
+                            and runs.binding
+                            and runs.started_at <= ledger.created_at
+                            and runs.as_of <= %(as_of)s
+                    )
+            end
         from ml.promotion_ledger as ledger
         where
             ledger.client_id = champions.client_id

@@ -1,4 +1,5 @@
--- When the last nightly of every provisioned client began, and since when its schedule applies.
+-- When the last nightly of every provisioned client began (what looks only, or at some models only, is none), and since when its
+-- schedule applies.
 select
     clients.slug,
     clients.name,
@@ -10,7 +11,10 @@ from ml.clients
 left join lateral (
     select started_at
     from ml.nightly_runs
-    where nightly_runs.client_id = clients.client_id
+    where
+        nightly_runs.client_id = clients.client_id
+        and binding
+        and jsonb_typeof(request -> 'models') is distinct from 'array'
     order by started_at desc
     limit 1
 ) as runs on true

@@ -17,6 +17,7 @@ firsts as (
         logged.client_id = %(client_id)s
         and logged.model = %(model)s
         and logged.source = 'nightly'
+        and logged.active
         and logged.feature_hash = %(feature_hash)s
         and logged.as_of < %(as_of)s
         and training.spec_digest = %(spec_digest)s

@@ -51,6 +51,7 @@ left join lateral (
     where
         judged.client_id = %(client_id)s
         and judged.model = looks.model
+        and runs.binding
     order by judged.created_at desc
     limit 1
 ) as verdicts on true
@@ -69,6 +70,7 @@ left join lateral (
         training.client_id = %(client_id)s
         and training.model = looks.model
         and training.status = 'trained'
+        and runs.binding
     order by training.started_at desc
     limit 1
 ) as trained on true

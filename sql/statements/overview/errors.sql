@@ -23,8 +23,7 @@ cross join lateral (
     where
         verdicts.client_id = champions.client_id
         and verdicts.model = champions.model
-        and not coalesce((runs.request ->> 'dry_run')::boolean, false)
-        and (runs.request ->> 'as_of' is null or runs.request ->> 'trigger' = 'replay')
+        and runs.binding
     order by verdicts.created_at desc
     limit %(nights)s
 ) as judged

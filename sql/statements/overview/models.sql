@@ -1,5 +1,6 @@
--- Every model of the active clients whose rows the role may read: what serves it, how it was found, the last night. No
--- sentence of a verdict or of a look: these name rows, and fleet people read this.
+-- Every model of the active clients whose rows the role may read: what serves it, how it was found last, and the last run
+-- that was about it and might have changed something. No sentence of a verdict or of a look: these name rows, and fleet
+-- people read this.
 select
     clients.client_id,
     clients.slug,
@@ -26,28 +27,31 @@ left join lateral (
         runs.as_of,
         runs.started_at
     from ml.nightly_runs as runs
-    where runs.client_id = clients.client_id
+    where
+        runs.client_id = clients.client_id
+        and runs.binding
+        and coalesce(nullif(runs.request -> 'models', 'null') ? models.model, true)
     order by runs.started_at desc
     limit 1
 ) as last_runs on true
 left join lateral (
-    -- A night without news looks at no model.
-    select runs.run_id
-    from ml.nightly_runs as runs
+    select
+        latest.run_id,
+        latest.status,
+        latest.checked_at
+    from ml.model_health as latest
     where
-        runs.client_id = clients.client_id
-        and runs.phases ? 'watch'
-    order by runs.started_at desc
+        latest.client_id = clients.client_id
+        and latest.model = models.model
+    order by latest.checked_at desc
     limit 1
-) as watched on true
-left join ml.model_health as health
-    on health.run_id = watched.run_id and health.model = models.model
+) as health on true
 left join lateral (
     select
         count(*) filter (where found.state = 'drifting') as drifting,
         bool_and(found.state = 'warming up') as warming_up
     from ml.drift as found
-    where found.run_id = watched.run_id and found.model = models.model
+    where found.run_id = health.run_id and found.model = models.model
 ) as drift on true
 where clients.active
 order by clients.slug, models.model

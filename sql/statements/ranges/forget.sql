@@ -1,4 +1,4 @@
--- Rules of models that nobody goes back to any more: all but the simple rung's and those of the last champions.
+-- Rules of models that nobody goes back to any more: all but the simple rung's and those of the last different champions.
 delete from ml.ranges
 where
     client_id = %(client_id)s
@@ -11,6 +11,7 @@ where
             ledger.client_id = %(client_id)s
             and ledger.model = %(model)s
             and ledger.to_model_uuid is not null
-        order by ledger.version desc
+        group by ledger.to_model_uuid
+        order by max(ledger.version) desc
         limit %(kept)s
     )

@@ -1,4 +1,5 @@
--- Every model of those clients: what its last nightly did with it, and what serves it now.
+-- Every model of those clients: what the last run that was about it and might have changed something did with it, what
+-- serves it now, and what its last answers were of.
 with
 clients as (
     select client_id, slug
@@ -6,11 +7,6 @@ clients as (
     where
         active
         and (%(slugs)s::text[] is null or slug = any(%(slugs)s::text[]))
-),
-last_runs as (
-    select distinct on (client_id) client_id, run_id, predictions_written
-    from ml.nightly_runs
-    order by client_id, started_at desc
 ),
 models as (
     select client_id, model
@@ -34,11 +30,43 @@ select
     verdicts.scores,
     verdicts.rows_judged,
     verdicts.sentence,
-    champions.rung as served_by,
+    -- What needs no model answers a client without any label by a constant.
+    case when champions.rung = 'recent' then coalesce(answers.rung, champions.rung) else champions.rung end as served_by,
+    answers.remark,
     coalesce((last_runs.predictions_written ->> models.model)::bigint, 0) as predictions_written
 from clients
 join models on models.client_id = clients.client_id
-left join last_runs on last_runs.client_id = clients.client_id
+left join lateral (
+    select
+        runs.run_id,
+        runs.predictions_written
+    from ml.nightly_runs as runs
+    where
+        runs.client_id = clients.client_id
+        and runs.binding
+        and coalesce(nullif(runs.request -> 'models', 'null') ? models.model, true)
+    order by runs.started_at desc
+    limit 1
+) as last_runs on true
+left join lateral (
+    select
+        runs.phases -> 'enrich' -> 'rungs' ->> models.model as rung,
+        nullif(
+            concat_ws(
+                '; ',
+                runs.phases -> 'enrich' -> 'remarks' ->> models.model,
+                runs.phases -> 'enrich' -> 'constant' ->> models.model
+            ),
+            ''
+        ) as remark
+    from ml.nightly_runs as runs
+    where
+        runs.client_id = clients.client_id
+        and runs.binding
+        and runs.phases -> 'enrich' -> 'rungs' ? models.model
+    order by runs.started_at desc
+    limit 1
+) as answers on true
 left join ml.training_runs as training
     on training.run_id = last_runs.run_id and training.model = models.model
 left join ml.gate_verdicts as verdicts on verdicts.model_uuid = training.model_uuid

@@ -1,4 +1,4 @@
--- The last nightly of every active client, or of those that %(slugs)s names.
+-- The last run of every active client, or of those that %(slugs)s names, that might have changed something.
 with
 clients as (
     select client_id, slug, name, ml_predictions_enabled
@@ -23,7 +23,9 @@ from clients
 left join lateral (
     select *
     from ml.nightly_runs
-    where nightly_runs.client_id = clients.client_id
+    where
+        nightly_runs.client_id = clients.client_id
+        and nightly_runs.binding
     order by nightly_runs.started_at desc
     limit 1
 ) as runs on true

@@ -4,7 +4,10 @@ select
     model,
     severity,
     reason,
-    rows_affected
+    rows_affected,
+    runs,
+    since,
+    news
 from ml.validation_results
 where
     run_id = %(run_id)s

@@ -9,7 +9,7 @@ select
             and training.model = %(model)s
             and training.status = 'trained'
             and runs.as_of <= %(as_of)s
-            and not coalesce((runs.request ->> 'dry_run')::boolean, false)
+            and runs.binding
     ) as trained,
     (
         select max(requests.as_of)

@@ -1,4 +1,4 @@
--- The client's last run that looked at everything.
+-- The client's last other run that looked at everything.
 select
     run_id,
     state,
@@ -7,8 +7,8 @@ select
 from ml.nightly_runs
 where
     client_id = %(client_id)s
-    and not coalesce((request ->> 'dry_run')::boolean, false)
-    and request ->> 'as_of' is null
+    and run_id <> %(run_id)s
+    and binding
     and jsonb_typeof(request -> 'models') is distinct from 'array'
 order by started_at desc
 limit 1

@@ -1,4 +1,4 @@
--- The last training of this model that the gate has seen and that could have changed what is served.
+-- The last training of this model that the gate has seen and that could have changed what is served, as of the run.
 select
     training.fingerprint,
     training.spec_digest,
@@ -12,6 +12,7 @@ join ml.nightly_runs as runs on runs.run_id = training.run_id
 where
     training.client_id = %(client_id)s
     and training.model = %(model)s
-    and not coalesce((runs.request ->> 'dry_run')::boolean, false)
+    and runs.binding
+    and runs.as_of <= %(as_of)s
 order by training.started_at desc
 limit 1

@@ -9,7 +9,10 @@ insert into ml.validation_results (
     observed,
     threshold,
     reason,
-    rows_affected
+    rows_affected,
+    runs,
+    since,
+    news
 )
 select
     %(run_id)s,
@@ -21,7 +24,10 @@ select
     r.observed,
     r.threshold,
     r.reason,
-    r.rows_affected
+    r.rows_affected,
+    r.runs,
+    r.since,
+    r.news
 from jsonb_to_recordset(%(results)s) as r (
     check_name text,
     model text,
@@ -30,5 +36,8 @@ from jsonb_to_recordset(%(results)s) as r (
     observed text,
     threshold text,
     reason text,
-    rows_affected integer
+    rows_affected integer,
+    runs integer,
+    since date,
+    news boolean
 )

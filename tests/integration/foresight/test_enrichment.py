@@ -340,13 +340,30 @@ def furnished(installed: Installation, databases: Databases, client_id: int, **r
 def test_a_past_moment_never_overwrites_a_newer_prediction(small: Small):
     assert small.enrich(small.bench.night(AS_OF)).written == 4
     newest = predictions(small.bench, "complexity")
-    past = small.bench.night(ago(1))
+    past = small.bench.night(ago(1), past=True)
     assert small.enrich(past).written == 0
     assert predictions(small.bench, "complexity") == newest
-    assert [row[0] for row in logged(small.bench, past, "as_of")] == [ago(1)] * 4
+    # It is logged, and no part of what people were told.
+    assert logged(small.bench, past, "as_of, active") == [(ago(1), False)] * 4
     later = small.bench.night(AS_OF + datetime.timedelta(days=1))
     assert small.enrich(later).written == 4
     assert {row[4] for row in predictions(small.bench, "complexity").values()} == {later.as_of}
+
+
+def test_a_run_that_was_overtaken_overwrites_nothing(small: Small):
+    overtaken = small.bench.night(ago(1))
+    small.enrich(small.bench.night(AS_OF, state="success"))
+    newest = predictions(small.bench, "complexity")
+    assert small.enrich(overtaken).written == 0
+    assert predictions(small.bench, "complexity") == newest
+
+
+def test_predictions_of_a_clock_that_has_gone_back_are_overwritten(small: Small):
+    """As after a typing error in the data was corrected."""
+    small.enrich(small.bench.night(AS_OF + datetime.timedelta(days=200), state="success"))
+    run = small.bench.night(AS_OF)
+    assert small.enrich(run).written == 4
+    assert {row[4] for row in predictions(small.bench, "complexity").values()} == {AS_OF}
 
 
 def test_a_repeated_task_writes_nothing_twice(small: Small):
@@ -413,16 +430,19 @@ def test_for_a_model_of_other_features_the_simple_rung_answers_and_says_so(small
 def test_a_client_without_any_label_is_answered_by_the_prior(installed: Installation, databases, client_ids):
     new = nights.bench(installed, databases, next(client_ids))
     desk = nights.desk(installed, new.client_id)
-    [issue, epic] = desk.insert("issues", [desk.issue(), desk.issue(type="Epic")])
+    [issue, epic, _] = desk.insert("issues", [desk.issue(), desk.issue(type="Epic"), desk.issue()])
     [pull] = desk.insert("pull_requests", [desk.pull_request()])
     installed.catch_up()
     run = new.night()
     specs = [COMPLEXITY, REWORK, TRAJECTORY]
     assert {one.status for one in training.train(databases, run, specs, {})} == {"too_little_data"}
     assert {one.served_by for one in promotion.gate(databases, run, specs)} == {"recent"}
-    assert {one.model: one.written for one in enrichment.enrich(databases, run, specs)} == dict.fromkeys(
-        ("complexity", "rework", "trajectory"), 1
-    )
+    # What answers is told as what it is, and that everybody gets the same.
+    assert [(one.model, one.rung, one.written, one.constant) for one in enrichment.enrich(databases, run, specs)] == [
+        ("complexity", "prior", 2, "all 2 predictions are the same: 3 points"),
+        ("rework", "prior", 1, None),
+        ("trajectory", "prior", 1, None),
+    ]
     assert predictions(new, "complexity")[issue][:4] == (COMPLEXITY.prior, "low", "prior", None)
     assert predictions(new, "trajectory")[epic][:4] == (TRAJECTORY.prior, "low", "prior", None)
     assert predictions(new, "rework", "pull_request")[pull][:4] == (REWORK.prior, "low", "prior", None)

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from include.foresight import health, registry
 from include.foresight.alerts import Alert
@@ -27,13 +28,14 @@ def client(installed, client_ids):
         connection.execute("update ml.clients set active = false")
 
 
-def began(installed, slug, when, state="success"):
+def began(installed, slug, when, state="success", phases=None, **request):
     with psycopg.connect(installed.primary) as connection:
         connection.execute(
-            "insert into ml.nightly_runs (run_id, client_id, dag_run_id, as_of, code_version, started_at, state) "
-            "select gen_random_uuid(), client_id, 'run ' || %(when)s::text, %(when)s, 'x', %(when)s, %(state)s "
-            "from ml.clients where slug = %(slug)s",
-            {"slug": slug, "when": when, "state": state},
+            "insert into ml.nightly_runs"
+            " (run_id, client_id, dag_run_id, as_of, code_version, started_at, state, request, phases) "
+            "select gen_random_uuid(), client_id, 'run ' || %(when)s::text, %(when)s, 'x', %(when)s, %(state)s, "
+            "%(request)s, %(phases)s from ml.clients where slug = %(slug)s",
+            {"slug": slug, "when": when, "state": state, "request": Jsonb(request), "phases": Jsonb(phases or {})},
         )
 
 
@@ -56,6 +58,17 @@ def test_last_nights_run_does_not_count_for_tonight(installed, client):
     began(installed, client, NOW - timedelta(hours=34))
     [alert] = missed(installed)
     assert "2026-03-09 02:00" in alert.body
+
+
+@pytest.mark.parametrize(
+    "request_", [{"dry_run": True}, {"as_of": "2026-03-01"}, {"models": ["rework"]}], ids=["dry", "past", "one model"]
+)
+def test_what_looks_only_or_at_some_models_is_no_nightly(installed, client, request_):
+    began(installed, client, NOW - timedelta(hours=9), **request_)
+    [alert] = missed(installed)
+    assert "2026-03-10 02:00" in alert.body
+    began(installed, client, NOW - timedelta(hours=8), models=None)
+    assert missed(installed) == []
 
 
 def test_it_has_some_hours_to_begin(installed, client):
@@ -240,3 +253,22 @@ def test_blocked_data_is_told_by_the_names_of_the_checks(installed, client):
         )
     [alert] = health.model_troubles(installed.databases)
     assert alert.slug == client and "a_check" in alert.body and "rework" in alert.body and "Alice" not in alert.body
+
+
+def test_blocked_data_are_those_of_each_models_last_run(installed, client):
+    """A later run of another model, a dry run and a night without news say nothing about it; a run of its own does."""
+    now = datetime.datetime.now(datetime.UTC)
+    began(
+        installed,
+        client,
+        now - timedelta(hours=5),
+        phases={"validate": {"blocked": {"rework": "x", "complexity": "y"}}},
+    )
+    nothing = {"validate": {"blocked": {}}}
+    began(installed, client, now - timedelta(hours=4), phases=nothing, models=["complexity"])
+    began(installed, client, now - timedelta(hours=3), phases=nothing, models=["rework"], dry_run=True)
+    began(installed, client, now - timedelta(hours=2), state="unchanged")
+    [alert] = health.model_troubles(installed.databases)
+    assert "blocked rework." in alert.body
+    began(installed, client, now - timedelta(hours=1), phases=nothing)
+    assert health.model_troubles(installed.databases) == []

@@ -171,6 +171,41 @@ def test_a_gap_in_the_numbers_is_refused(folder: Folder):
         folder.history.scripts()
 
 
+def test_a_run_of_the_future_gets_the_moment_at_which_it_began(database: str, tmp_path: Path):
+    """An earlier version let them through; without this no constraint could be set, and their client stood still."""
+    ours = migrations.history("primary").scripts()
+    made = Folder(tmp_path)
+    before = [
+        script for script in ours if script.name < next(one.name for one in ours if one.name.endswith("_runs.sql"))
+    ]
+    for script in before:
+        made.migration(script.name, script.read_text())
+    migrations.upgrade(database, made.history)
+    with psycopg.connect(database) as connection:
+        connection.execute("insert into ml.clients (client_id, slug, name) values (1, 'acme', 'Acme')")
+        for name, as_of, request in (
+            ("future", "2042-05-31", '{"as_of": "2042-05-31T00:00:00", "dry_run": true}'),
+            ("absurd", "2042-05-31", "{}"),
+            ("usual", "2026-01-02", "{}"),
+        ):
+            connection.execute(
+                "insert into ml.nightly_runs (run_id, client_id, dag_run_id, as_of, request, code_version, started_at)"
+                " values (gen_random_uuid(), 1, %s, %s, %s, 'x', '2026-01-02 03:00+00')",
+                [name, as_of, request],
+            )
+    for script in ours[len(before) :]:
+        made.migration(script.name, script.read_text())
+    migrations.upgrade(database, made.history)
+    assert ask(database, "select dag_run_id, as_of::text, binding from ml.nightly_runs order by dag_run_id") == [
+        ("absurd", "2026-01-02 03:00:00", True),
+        ("future", "2026-01-02 03:00:00", False),
+        ("usual", "2026-01-02 00:00:00", True),
+    ]
+    assert ask(database, "select relforcerowsecurity from pg_class where oid = 'ml.nightly_runs'::regclass") == [
+        (True,)
+    ]
+
+
 def test_the_copies_of_our_tables_have_the_columns_of_the_primarys(template: Installation):
     query = """
     select table_name, column_name, data_type, udt_name

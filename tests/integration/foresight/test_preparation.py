@@ -73,6 +73,72 @@ def test_a_stated_moment_is_taken_in_utc(bench: Bench):
         prepare(bench, "other", as_of="yesterday")
 
 
+@pytest.mark.parametrize("asked", [{}, {"dry_run": True}, {"force_retrain": True}], ids=str)
+def test_a_moment_of_the_future_is_refused_before_anything_is_written(bench: Bench, asked):
+    let_something_serve(bench)
+    crashed = bench.night(state="running")
+    message = (
+        f"client '{bench.slug}': as_of 2099-01-01 00:00:00 lies after the database's clock, .*: nothing was written"
+    )
+    with pytest.raises(ConfigurationError, match=message):
+        prepare(bench, as_of="2099-01-01T00:00:00", **asked)
+    # Not even what a crash left was ended.
+    assert bench.rows("run_id, state", "nightly_runs") == [(crashed.run_id, "running")]
+    assert prepare(bench, "the next")["state"] == "prepared"
+
+
+def test_a_moment_after_the_data_is_refused_where_these_are_the_clock(installed: Installation, databases, client_ids):
+    bench = nights.bench(installed, databases, next(client_ids), clock="data")
+    desk = nights.desk(installed, bench.client_id)
+    desk.insert("issues", [desk.issue(created=nights.ago(3))])
+    with pytest.raises(
+        ConfigurationError, match="lies after the last moment of the client's data, 2025-05-29 00:00:00"
+    ):
+        prepare(bench, as_of=nights.ago(2).isoformat())
+    assert prepare(bench, as_of=nights.ago(3).isoformat())["state"] == "prepared"
+
+
+def test_no_row_of_a_run_is_of_the_future(bench: Bench):
+    """Whoever writes it."""
+    with pytest.raises(psycopg.errors.CheckViolation, match="nightly_runs_as_of_is_reached"):
+        bench.night(datetime.datetime(2099, 1, 1))
+
+
+@pytest.mark.parametrize("written", [{}, {"last_updated_at": nights.AS_OF}], ids=["alone", "beside rows with a date"])
+def test_an_absurd_date_is_no_clock(installed: Installation, databases, client_ids, written):
+    """Of the future, even where the platform's own date of the row is absurd as well."""
+    bench = nights.bench(installed, databases, next(client_ids), clock="data")
+    desk = nights.desk(installed, bench.client_id)
+    desk.insert("issues", [desk.issue(created=nights.ago(3), **written)])
+    absurd = datetime.datetime(2099, 5, 31)
+    desk.insert("issues", [desk.issue(created=absurd, updated=absurd, last_updated_at=absurd)])
+    prepare(bench)
+    assert row(bench, "as_of") == (nights.ago(3),)
+
+
+def test_a_clock_that_has_gone_back_starts_again(installed: Installation, databases, client_ids):
+    """A date that was wrong and is not of the future makes a run of its moment; once it is corrected, runs go on."""
+    bench = nights.bench(installed, databases, next(client_ids), clock="data")
+    desk = nights.desk(installed, bench.client_id)
+    desk.insert("issues", [desk.issue(created=nights.ago(3))])
+    wrong = nights.AS_OF + datetime.timedelta(days=200)
+    [issue] = desk.insert("issues", [desk.issue(created=wrong, last_updated_at=wrong)])
+    let_something_serve(bench)
+    whole_night(bench, "wrong")
+    assert row(bench, "as_of", "wrong") == (wrong,)
+    with psycopg.connect(installed.platform) as platform:
+        platform.execute(
+            "update issues set created = %s, last_updated_at = %s where id = %s", [nights.ago(2)] * 2 + [issue]
+        )
+    prepare(bench, "corrected")
+    run = runs.find(bench.databases, bench.slug, "corrected")
+    with bench.databases.primary() as primary, primary.as_client(bench.client_id) as tx:
+        assert run.as_of == nights.ago(2) and runs.is_binding(tx, run)
+    # What was of the wrong moment cannot be repeated: it would be wrong again.
+    with pytest.raises(ConfigurationError, match=f"as_of {wrong} lies after the last moment of the client's data"):
+        prepare(bench, "wrong")
+
+
 def test_the_clock_of_loaded_data_is_its_last_moment(installed: Installation, databases, client_ids):
     bench = nights.bench(installed, databases, next(client_ids), clock="data")
     desk = nights.desk(installed, bench.client_id)
@@ -180,6 +246,30 @@ def test_a_night_without_news_is_one_row(bench: Bench):
     assert prepare(bench, "third")["state"] == "unchanged"
 
 
+def test_a_run_that_is_cleared_is_repeated_from_the_start(bench: Bench):
+    """Not compared with itself, with its own moment, and with nothing of the first try in its report."""
+    let_something_serve(bench)
+    whole_night(bench, "first")
+    with bench.databases.primary() as primary:
+        run = runs.find(bench.databases, bench.slug, "first")
+        reporting.note_phase(primary, run.client, "first", "enrich", {"written": {"complexity": 7}})
+    reporting.report(bench.databases, bench.slug, "first", {})
+    assert row(bench, "state, predictions_written", "first") == ("success", {"complexity": 7})
+    again = prepare(bench, "first")
+    assert (again["state"], again["reason"], again["as_of"]) == (
+        "prepared",
+        "this run is repeated",
+        run.as_of.isoformat(),
+    )
+    columns = "phases, predictions_written, summary, failed_tasks, finished_at"
+    assert row(bench, columns, "first") == ({}, {}, None, [], None)
+    reporting.report(bench.databases, bench.slug, "first", {})
+    assert row(bench, "state, predictions_written", "first") == ("success", {})
+    # One without news stays so, and is no news for the next.
+    assert prepare(bench, "second")["state"] == "unchanged"
+    assert prepare(bench, "second")["state"] == "unchanged"
+
+
 @pytest.mark.parametrize("request_", [{"force_retrain": True}, {"models": ["rework"]}, {"dry_run": True}])
 def test_what_is_asked_for_is_done_without_news_too(bench: Bench, request_):
     let_something_serve(bench)
@@ -282,8 +372,12 @@ def test_old_models_are_deleted_but_never_the_champions(bench: Bench):
     assert bench.deployed() == others[-1].model_id
     # What served before may be gone back to, until three others have served.
     assert models(bench) == [champion.model_id, *(other.model_id for other in others[1:])]
-    for other in others[1:3]:
+    # Two that take turns are two, not four.
+    for other in (others[-1], others[1]) * 2:
         bench.serve(other)
+        prepare(bench, f"turn of {bench.champion().version}")
+    assert models(bench) == [champion.model_id, *(other.model_id for other in others[1:])]
+    bench.serve(others[2])
     prepare(bench, "and again")
     assert models(bench) == [other.model_id for other in others[1:]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import itertools
 from dataclasses import replace
 
@@ -80,10 +81,10 @@ def test_a_repeated_gate_finds_its_own_verdict(bench: Bench, models):
     bench.serve(models["fair"])
     run = bench.night()
     bench.trained(run, models["good"].model_id)
-    judge(bench, run)
+    decision = judge(bench, run)
     ledger = bench.ledger()
-    assert promotion.gate(bench.databases, run, [bench.spec]) == []
-    assert bench.ledger() == ledger
+    assert judge(bench, run) == decision
+    assert bench.ledger() == ledger and len(bench.rows("1", "gate_verdicts", "and run_id = %(id)s", id=run.run_id)) == 1
 
 
 def test_an_equal_model_does_not_replace_the_champion(bench: Bench, models):
@@ -178,12 +179,44 @@ def test_a_dry_run_judges_and_changes_nothing(bench: Bench, models):
 
 def test_a_run_of_the_past_judges_and_changes_nothing(bench: Bench, models):
     before = bench.serve(models["fair"])
-    bench.night(AS_OF, state="success")
-    run = bench.night(ago(1))
+    run = bench.night(ago(1), past=True)
     bench.trained(run, models["good"].model_id)
     assert judge(bench, run).decision == "promote"
     assert bench.champion() == before and bench.ledger()[-1][0] == before.version
     assert verdict(bench, run)[0] == "promote"
+
+
+def test_a_run_that_a_later_one_has_overtaken_changes_nothing(bench: Bench, models):
+    """As when somebody clears the run of last week."""
+    before = bench.serve(models["fair"])
+    run = bench.night(ago(1))
+    bench.trained(run, models["good"].model_id)
+    bench.night(AS_OF, state="success")
+    assert judge(bench, run).decision == "promote"
+    assert bench.champion() == before and verdict(bench, run)[6] is False
+
+
+@pytest.mark.parametrize(
+    "request_", [{"dry_run": True}, {"past": True}, {}], ids=["dry run", "run of the past", "clock that has gone back"]
+)
+def test_a_run_of_a_far_moment_freezes_nothing(bench: Bench, models, request_):
+    """Neither one that looked only, nor one of a moment that turned out to be a typing error, keeps later runs from
+    promoting."""
+    bench.serve(models["fair"])
+    far = bench.night(AS_OF + datetime.timedelta(days=200), **request_)
+    bench.trained(far, models["fair"].model_id)
+    judge(bench, far)
+    reported(bench, far)
+    run = bench.night()
+    bench.trained(run, models["good"].model_id)
+    assert judge(bench, run).decision == "promote"
+    assert bench.champion().pgml_model_id == models["good"].model_id
+
+
+def reported(bench: Bench, run: Run) -> None:
+    """As if the run had come through."""
+    with psycopg.connect(bench.installed.primary) as connection:
+        connection.execute("update ml.nightly_runs set state = 'success' where run_id = %s", [run.run_id])
 
 
 def test_the_first_night_lets_the_recent_distribution_serve(installed: Installation, databases, client_ids):
@@ -572,3 +605,21 @@ def test_margins_are_the_gates(bench: Bench, models):
     }
     simple = gates.metrics(bench.spec, labels, [4.5] * len(labels))["error"]
     assert errors_of["good"] < errors_of["fair"] * (1 - gates.MARGIN) < simple < errors_of["poor"]
+
+
+def test_a_rollback_before_a_clock_went_back_waits_for_no_far_day(bench: Bench, models):
+    """It counts from what the runs before it had seen, by moments that the clock has reached."""
+    bench.serve(models["fair"])
+    far = bench.night(AS_OF + datetime.timedelta(days=200))
+    bench.trained(far, models["good"].model_id)
+    assert judge(bench, far).decision == "promote"
+    rollback(bench)
+    with psycopg.connect(bench.installed.primary) as connection:
+        connection.execute(
+            "update ml.nightly_runs set as_of = %s where client_id = %s and run_id <> %s",
+            [bench.moment(ROWS - 30), bench.client_id, far.run_id],
+        )
+    run = bench.night()
+    bench.trained(run, models["good"].model_id)
+    assert judge(bench, run).decision == "promote"
+    assert verdict(bench, run)[2] == 30

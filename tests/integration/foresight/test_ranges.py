@@ -14,7 +14,7 @@ from include.foresight.database import PRIMARY, REPLICA, Databases
 from include.foresight.ranges import SIMPLE, Row, learn
 from tests.support import nights
 from tests.support.installation import Installation
-from tests.support.nights import Bench
+from tests.support.nights import Bench, Model
 
 COMPLEXITY, REWORK = (model_specs.read(model) for model in ("complexity", "rework"))
 BEGAN = datetime.datetime(2025, 1, 1)
@@ -139,6 +139,25 @@ def test_rules_of_models_that_may_return_are_kept(bench: Bench, models):
     bench.trained(run, models["poor"].model_id)
     promotion.gate(bench.databases, run, [bench.spec])
     assert {uuid, models["fair"].model_uuid, SIMPLE} <= set(rules(bench))
+
+
+def test_rules_of_the_last_three_different_champions_are_kept(bench: Bench, models):
+    """However often two of them have taken turns; a fourth is forgotten."""
+    bench.serve(models["poor"])
+    fourth, third, *turns = (
+        Model(bench.trained(bench.night(state="success"), models["fair"].model_id), models["fair"].model_id)
+        for _ in range(4)
+    )
+    for model in (fourth, third, *turns, *turns, *turns):
+        run = bench.night()
+        champion = bench.serve(model)
+        bench.trained(run, models["fair"].model_id)
+        promotion.gate(bench.databases, run, [bench.spec])
+        assert bench.champion() == champion
+    assert set(rules(bench)) & {one.model_uuid for one in (fourth, third, *turns)} == {
+        third.model_uuid,
+        *(one.model_uuid for one in turns),
+    }
 
 
 def test_few_rows_teach_the_simple_rung_but_leave_a_models_rule(bench: Bench, models, monkeypatch):

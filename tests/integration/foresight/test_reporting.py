@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -141,6 +142,50 @@ def test_a_cleared_task_reports_again(bench: Bench):
     report(bench, run, WELL | {"watch": "failed"})
     assert report(bench, run, WELL)["state"] == "success"
     assert row(bench, run, "state, failed_tasks") == ("success", [])
+
+
+def test_a_task_that_fails_the_second_time_reports_nothing_of_the_first(bench: Bench):
+    run = bench.night()
+    with bench.databases.primary() as primary:
+        reporting.note_phase(
+            primary, run.client, dag_run_id(bench, run), "enrich", {"written": {"complexity": 12}, "rungs": {}}
+        )
+    assert report(bench, run, WELL)["predictions_written"] == {"complexity": 12}
+    assert report(bench, run, WELL | {"enrich": "failed"})["predictions_written"] == {}
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind"), [({"dry_run": True}, "a dry run"), ({"past": True}, "a run of the past")]
+)
+def test_what_could_change_nothing_says_so(bench: Bench, request_, kind):
+    summary = report(bench, bench.night(**request_), WELL)["summary"]
+    assert summary.splitlines()[1] == f"This is {kind}: nothing was promoted, and no newer prediction was replaced."
+
+
+def test_a_client_without_a_label_is_served_by_the_prior(bench: Bench):
+    """What serves is the simple rung, and the answers are a constant: both are said."""
+    run = bench.night()
+    bench.serve(None)
+    bench.trained(run, None, status="too_little_data", reason="0 rows to learn from")
+    found = {"rungs": {"complexity": "prior"}, "constant": {"complexity": "all 41 predictions are the same: 3 points"}}
+    with bench.databases.primary() as primary:
+        reporting.note_phase(primary, run.client, dag_run_id(bench, run), "enrich", found)
+    assert report(bench, run, WELL)["summary"].splitlines()[1:] == [
+        "complexity: served by prior. 0 rows to learn from",
+        "complexity: all 41 predictions are the same: 3 points.",
+    ]
+
+
+def test_findings_that_are_known_are_counted(bench: Bench):
+    run = bench.night()
+    check(bench, run, check_name="issue_volume", severity="warn", reason="fewer than usual")
+    for name, runs in {"issue_clock": 41, "issue_points": 7}.items():
+        check(bench, run, check_name=name, news=False, runs=runs, since=datetime.date(2025, 3, 1))
+    assert report(bench, run, WELL)["summary"].splitlines()[1:] == [
+        "Check issue_volume, warn: fewer than usual",
+        "2 checks have found the same as before: issue_clock (41 runs, since 2025-03-01), "
+        "issue_points (7 runs, since 2025-03-01).",
+    ]
 
 
 def test_a_client_without_predictions_is_told_so(installed: Installation, client_ids):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -155,11 +154,8 @@ def test_what_a_new_model_has_not_answered_yet_is_not_held_against_it(bench: Ben
 
 def test_a_run_of_the_past_and_a_dry_run_ask_for_nothing(bench: Bench):
     lived(bench, 5, shift=0.8, off=3.0)
-    for request in ({"dry_run": True}, {"as_of": AS_OF.isoformat()}):
-        run = bench.night()
-        run = replace(run, request=Request.of(request))
-        [found] = monitoring.watch(bench.databases, run, [bench.spec])
-        assert "size" in found.drifting and found.retrain is None
+    for request in ({"dry_run": True}, {"past": True}):
+        assert monitoring.watch(bench.databases, bench.night(**request), [bench.spec]) == []
     assert asked(bench) == [] and watched(bench).retrain
 
 

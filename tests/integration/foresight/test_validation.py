@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -137,15 +138,18 @@ class Tenant:
         with psycopg.connect(self.installed.platform) as connection:
             connection.execute("update issuetypes set original_name = %s where id = %s", [name, self.types[kind]])
 
-    def run(self, dag_run_id: str = "night", as_of: datetime.datetime = AS_OF) -> Run:
+    def run(self, dag_run_id: str = "night", moment: datetime.datetime = AS_OF, **request: Any) -> Run:
         with self.installed.databases.primary() as primary:
             with primary.as_fleet() as fleet:
                 client = clients.read(fleet, self.slug)
-            return runs.open_run(primary, client, dag_run_id, Request(), as_of=as_of, fingerprint="", state="prepared")
+            asked = Request(**request)
+            return runs.open_run(primary, client, dag_run_id, asked, as_of=moment, fingerprint="", state="prepared")
 
-    def validate(self, dag_run_id: str = "night", as_of: datetime.datetime = AS_OF) -> dict[str, CheckResult]:
+    def validate(
+        self, dag_run_id: str = "night", moment: datetime.datetime = AS_OF, **request: Any
+    ) -> dict[str, CheckResult]:
         self.installed.catch_up()
-        results = validate(self.installed.databases, self.run(dag_run_id, as_of), MODELS)
+        results = validate(self.installed.databases, self.run(dag_run_id, moment, **request), MODELS)
         return {result.check_name: result for result in results}
 
     def quarantined(self) -> dict[tuple[str, int], str]:
@@ -367,7 +371,7 @@ def test_looking_back_rows_of_later_days_are_no_errors(tenant: NewTenant) -> Non
     one.issue(created=ago(5), work_last_completed_at=ago(2))
     one.pull_request(pr_created_at=ago(400))
     one.pull_request(pr_created_at=ago(5))
-    results = one.validate(as_of=ago(395))
+    results = one.validate(moment=ago(395))
     assert one.quarantined() == {}
     assert failed(results) == set()
 
@@ -490,7 +494,7 @@ BAD_WHOLES = [
     (
         "complexity_labels",
         "complexity",
-        "block",
+        "warn",
         # Points of epics and of issues beyond the cap are no labels.
         lambda one: [one.issues(20, story_points=3), one.issue(type="Epic"), one.issue(story_points=34)],
         "20 estimated issues of 3 to 3 points",
@@ -498,14 +502,14 @@ BAD_WHOLES = [
     (
         "trajectory_labels",
         "trajectory",
-        "block",
+        "warn",
         issues_of(count=10, type="Epic", status="Done", created=ago(40), work_last_completed_at=ago(30)),
         "10 finished epics that took 10 days to 10 days",
     ),
     (
         "rework_labels",
         "rework",
-        "block",
+        "warn",
         # The one that differs was never counted.
         lambda one: [
             one.pull_requests(40, review_cycles=2),
@@ -516,7 +520,7 @@ BAD_WHOLES = [
     (
         "rework_labels",
         "rework",
-        "block",
+        "warn",
         pull_requests_of(count=41, review_cycles=0, rework_commit_count=4),
         "41 of 41 merged pull requests needed rework",
     ),
@@ -673,7 +677,7 @@ def test_a_repeated_run_replaces_its_results(tenant: NewTenant) -> None:
     results = one.validate("night")
 
     query = """
-    select check_name, model, severity, passed, observed, threshold, reason, rows_affected
+    select check_name, model, severity, passed, observed, threshold, reason, rows_affected, runs, since::text, news
     from ml.validation_results
     where client_id = %(client_id)s and run_id = %(run_id)s
     order by check_name
@@ -911,3 +915,59 @@ def test_the_sessions_are_closed(tenant: NewTenant, installed: Installation) -> 
     installed.catch_up()
     validate(Databases(connect), one.run(), MODELS)
     assert opened and all(connection.closed for connection in opened)
+
+
+def said(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    return [record.message for record in caplog.records if record.levelno == level and "validation" in record.name]
+
+
+def test_what_was_found_before_is_counted_and_not_said_again(tenant: NewTenant, caplog: pytest.LogCaptureFixture):
+    """The same night after night is no news: only its first night, and each that finds something else, warns."""
+    one = tenant("Ромашка")
+    one.issues(3, story_points=500)
+    caplog.set_level(logging.INFO)
+
+    def night(number: int) -> tuple[list[str], list[str], CheckResult]:
+        caplog.clear()
+        found = one.validate(f"night {number}", AS_OF + datetime.timedelta(days=number))["issue_points"]
+        return said(caplog, logging.WARNING), said(caplog, logging.INFO), found
+
+    warned, told, found = night(1)
+    assert warned == [found.reason] and told == []
+    assert (found.runs, found.since, found.news) == (1, "2025-06-02", True)
+    for number in (2, 3):
+        warned, told, found = night(number)
+        assert warned == []
+        assert told == [f"1 check has found the same as before: issue_points ({number} runs, since 2025-06-02)."]
+        assert (found.runs, found.since, found.news) == (number, "2025-06-02", False)
+    assert night(3)[2].runs == 3, "a repeated task is not compared with itself"
+    one.issues(1, story_points=700)
+    warned, _, found = night(4)
+    assert warned == [f"{found.reason} (It has failed in 4 runs.)"] and "4 set aside" in found.reason
+    with psycopg.connect(one.installed.platform) as platform:
+        platform.execute("update issues set story_points = 3 where client_id = %s", [one.client_id])
+    warned, told, found = night(5)
+    assert warned == [] and told == ["check 'issue_points' passes again"] and found.passed and found.news
+    assert night(6)[:2] == ([], [])
+    stored = one.installed.rows(
+        one.installed.primary,
+        "select passed, runs, since::text, news from ml.validation_results where client_id = %(id)s"
+        " and check_name = 'issue_points' order by created_at",
+        {"id": one.client_id},
+    )
+    assert stored == [
+        (False, 1, "2025-06-02", True),
+        (False, 2, "2025-06-02", False),
+        (False, 3, "2025-06-02", False),
+        (False, 4, "2025-06-02", True),
+        (True, 1, None, True),
+        (True, 1, None, False),
+    ]
+
+
+def test_a_run_of_the_past_is_nothing_to_compare_with(tenant: NewTenant):
+    one = tenant()
+    one.issues(3, story_points=500)
+    assert one.validate("night")["issue_points"].runs == 1
+    assert one.validate("past", ago(1), as_of=ago(1))["issue_points"].runs == 2
+    assert one.validate("the next")["issue_points"].runs == 2

@@ -413,6 +413,32 @@ def test_what_the_watch_has_asked_for_is_on_the_page(world: Installation, app: F
             primary.execute("delete from ml.retrain_requests")
 
 
+def test_runs_that_could_change_nothing_are_named_and_findings_are_counted(world: Installation, app: FastAPI):
+    """A dry run writes no prediction: without its name it would look like a night that failed to."""
+
+    def shown() -> tuple[int, int]:
+        text = as_(app, "ann").get(f"/pages/{SLUG}/rework").text
+        return text.count("(dry run)"), text.count("(of the past)")
+
+    assert shown() == (0, 0)
+    requests = ({"dry_run": True}, {"as_of": "2025-01-01T00:00:00"})
+    with psycopg.connect(world.primary) as primary:
+        for request in requests:
+            primary.execute(
+                "insert into ml.nightly_runs (run_id, client_id, dag_run_id, as_of, code_version, state, request)"
+                " values (gen_random_uuid(), 1, %s, '2025-01-01', 'x', 'success', %s)",
+                [f"looked {request}", Jsonb(request)],
+            )
+        primary.execute("update ml.validation_results set passed = false, runs = 41 where check_name = 'rework_labels'")
+    try:
+        assert shown() == (1, 1)
+        assert "rework labels: a warning, for 41 runs" in as_(app, "ann").get(f"/pages/{SLUG}/rework").text
+    finally:
+        with psycopg.connect(world.primary) as primary:
+            primary.execute("delete from ml.nightly_runs where dag_run_id like 'looked %'")
+            primary.execute("update ml.validation_results set passed = true where check_name = 'rework_labels'")
+
+
 def test_the_fleets_people_see_numbers_and_no_words_about_rows(world: Installation, app: FastAPI):
     boss = as_(app, "boss")
     said = " ".join(Tags(boss.get(f"/pages/{SLUG}/complexity").text).texts)

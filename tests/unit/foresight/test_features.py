@@ -59,7 +59,7 @@ def test_the_parameters_are_those_that_the_sql_asks_for(model: str):
 
 
 def table(name: str = "complexity_0123abcd", feature_names: tuple[str, ...] = ("history",)) -> TrainingTable:
-    return TrainingTable("ml_client_7", name, feature_names, 100, 20, 0, {}, AS_OF, "1")
+    return TrainingTable("ml_client_7", name, feature_names, 100, 20, 0, 50, 10, {}, AS_OF, "1")
 
 
 def test_pgml_is_given_the_ordered_view_unquoted():

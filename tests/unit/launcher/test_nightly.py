@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from typer.testing import CliRunner
+
+from launcher import cli
 from launcher.nightly import Night, parameters
 
 
@@ -29,3 +32,9 @@ def test_the_table_shows_every_task_of_every_client():
     table = night.table()
     assert [column.header for column in table.columns] == ["client", "state", "prepare", "train"]
     assert table.row_count == 2
+
+
+def test_a_day_that_no_calendar_has_is_refused_before_anything_is_asked():
+    done = CliRunner().invoke(cli.app, ["trigger", "acme", "--as-of", "2026-02-30", "--instance", "nowhere"])
+    assert done.exit_code != 0
+    assert str(done.exception) == "as_of must be a moment like 2024-05-31T00:00:00, got '2026-02-30'"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import io
 import json
 
@@ -10,6 +11,7 @@ from include.foresight.business import Finding
 from launcher import report
 from launcher.report import Report
 
+AS_OF = datetime.datetime(2025, 6, 1)
 TRAINED = {
     "slug": "acme",
     "model": "complexity",
@@ -26,6 +28,7 @@ TRAINED = {
     "rows_judged": 200,
     "sentence": "error 1.23 is below the rolling median's 2.35",
     "served_by": "boosted",
+    "remark": None,
     "predictions_written": 70,
 }
 UNCHANGED = dict.fromkeys(TRAINED) | {
@@ -121,6 +124,26 @@ def test_the_reasons_are_told():
         "off: ml_predictions_enabled is false, so no prediction is written",
         "new: no nightly yet",
     ]
+
+
+def test_a_dry_run_is_told_as_one_beside_the_last_run_that_counted():
+    trial = {"slug": "acme", "model": "complexity", "state": "success", "as_of": AS_OF, "dry_run": True}
+    trial |= {"status": "trained", "reason": None, "sentence": "the new model is better"}
+    more = [trial, trial | {"slug": "tiny", "dry_run": False, "status": "too_little_data", "sentence": None}]
+    more.append(trial | {"slug": "beta", "model": None, "status": None, "sentence": None, "state": "failed"})
+    found = Report([RUN], [TRAINED], more)
+    assert report.remarks(found)[1:] == [
+        "acme/complexity, dry run: the new model is better",
+        "tiny/complexity, as of 2025-06-01 00:00:00: too little data",
+        "beta, dry run: failed",
+    ]
+    assert json.loads(report.as_json(found)) == json.loads(report.as_json(Report([RUN], [TRAINED])))
+
+
+def test_a_client_whose_answers_are_all_the_same_is_told_so():
+    prior = TOO_LITTLE | {"served_by": "prior", "remark": "all 41 predictions are the same: 3 points"}
+    assert "too little data, served by prior" in shown(prior)
+    assert "tiny/rework: all 41 predictions are the same: 3 points" in report.remarks(Report([RUN], [prior]))
 
 
 def test_what_predictions_would_have_changed_is_told_with_its_formula():
