@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# pytest-xdist gives its workers a width; a test run in one process has none.
+os.environ.pop("COLUMNS", None)
 
 # The first call of a function may import a library for half a second: that is no fault of the function's.
 settings.register_profile("foresight", deadline=None)

@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from include.foresight import names, pgml
+from include.foresight import names, pgml, replication
 from include.foresight.database import Transaction
 from include.foresight.errors import ForeignRows
 from include.foresight.model_specs import ModelSpec
@@ -114,6 +114,7 @@ def build(tx: Transaction, spec: ModelSpec, client_id: int, as_of: datetime.date
     table = sql.Identifier(schema, name)
     view = sql.Identifier(schema, names.ordered_view(name))
     tx.run("features/drop_table", table=table, view=view)
+    _lock_copies(tx)
     tx.define(
         statement("features/build_table", table=table, features=select(spec), source=SOURCES[spec.entity]),
         parameters(spec, client_id, as_of, scoring=False) | {"test_size": spec.test_size},
@@ -164,11 +165,16 @@ def score(
     entity_ids: Sequence[int] | None = None,
 ) -> tuple[str, ...]:
     """Put the rows to predict into the temporary table `scored` and return the names of their features."""
+    _lock_copies(tx)
     tx.define(
         statement("features/score", features=select(spec), source=SOURCES[spec.entity]),
         parameters(spec, client_id, as_of, scoring=True, entity_ids=entity_ids),
     )
     return columns(tx, sql.Identifier("scored"))
+
+
+def _lock_copies(tx: Transaction) -> None:
+    tx.run("features/lock_copies", copies=sql.SQL(", ").join(map(replication.table, replication.PUBLISHED)))
 
 
 def named(tx: Transaction, spec: ModelSpec, client_id: int, as_of: datetime.datetime) -> tuple[str, ...]:

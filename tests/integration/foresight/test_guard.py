@@ -110,7 +110,10 @@ def test_a_truncate_of_the_platforms_gets_through(
     until("the phase reads the copy", lambda: locks(installed, "granted"))
     with psycopg.connect(installed.platform) as platform:
         platform.execute("truncate issues restart identity")
-    installed.insert("issues", issue | {"key": "SHORT-1"})
+        platform.execute(
+            "insert into issues (client_id, key, summary, created) values (%(client_id)s, 'SHORT-1', %(summary)s, %(created)s)",
+            issue,
+        )
     # Replication of every table has gone on, while the phase ...
     installed.catch_up()
     # ... has begun again, and sees the rows that came.

@@ -149,10 +149,11 @@ def test_a_last_row_that_is_half_written_costs_that_row_alone(
 def test_a_broken_file_is_left_for_people_and_holds_nothing_back(
     installed: Installation, client: int, start, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
+    rows = [row(client)]
+    # Killed before there is a broken file, which it would set aside itself.
+    dead = killed(tmp_path, [row(client)])
     broken = tmp_path / "0-broken.journal"
     broken.write_bytes(os.urandom(10_000))
-    rows = [row(client)]
-    dead = killed(tmp_path, [row(client)])
     one = start(installed.databases)
     one.write(rows)
     assert sent(one) and on_primary(installed, rows) == [True]

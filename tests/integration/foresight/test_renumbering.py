@@ -322,7 +322,8 @@ def test_the_leak_probe_compares_an_entity_with_itself_alone(world: World):
     world.bench.trained(run, None)
     [here, other] = world.desk.insert("issues", [world.desk.issue(key="K-3"), world.desk.issue(key="K-4")])
     world.installed.catch_up()
-    values = run.values | {"model": "complexity", "feature_hash": "f", "spec_digest": COMPLEXITY.digest, "nights": 3}
+    values = run.values | {"model": "complexity", "feature_hash": "f", "nights": 3}
+    values |= {"spec_digest": world.bench.spec.digest}
     values |= {"entity_ids": [77, 78, 79], "entity_keys": ["K-1", "K-9", "K-3"], "as_of": AS_OF}
     with world.bench.databases.primary() as primary, primary.as_client(world.bench.client_id) as tx:
         assert {row["entity_id"] for row in tx.all("leaks/logged", values)} == {77, 79}
