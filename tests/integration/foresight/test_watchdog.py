@@ -262,9 +262,9 @@ def test_what_airflow_knew_stays_while_its_database_is_away(known, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_FORESIGHT_SMTP", json.dumps({"conn_type": "smtp", "host": "own.example"}))
     known("foresight_smtp", conn_type="smtp", host="other.example")
     with create_session() as session:
-        session.add(DagBundleModel(name="foresight"))
+        session.add(DagBundleModel(name="paused"))
         session.flush()
-        session.add(DagModel(dag_id="nightly__paused", bundle_name="foresight", is_paused=True))
+        session.add(DagModel(dag_id="nightly__paused", bundle_name="paused", is_paused=True))
     outside = runtime.Outside()
 
     def seen() -> tuple[str | None, str | None, bool]:
@@ -283,7 +283,7 @@ def test_what_airflow_knew_stays_while_its_database_is_away(known, monkeypatch):
         assert seen() == ("http://two.example", "own.example", True)
     with create_session() as session:
         session.execute(delete(DagModel).where(DagModel.dag_id == "nightly__paused"))
-        session.execute(delete(DagBundleModel).where(DagBundleModel.name == "foresight"))
+        session.execute(delete(DagBundleModel).where(DagBundleModel.name == "paused"))
         session.execute(delete(Connection).where(Connection.conn_id == "foresight_webhook"))
     assert seen() == (None, "own.example", False)
 

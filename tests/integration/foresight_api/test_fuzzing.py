@@ -99,6 +99,8 @@ def test_every_operation_is_tried(operations: dict[str, APIOperation]):
     assert set(operations) == OPERATIONS | FIXED
 
 
+# The server is in this process, and its threads draw numbers of their own while a case is made.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @pytest.mark.parametrize("examples", [pytest.param(25, id="short"), LONG])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("label", sorted(OPERATIONS))
