@@ -138,7 +138,8 @@ class Databases:
         connection = self.connect(conn_id)
         try:
             connection.autocommit = True
-            # Notices of a PostgresML server print values of rows; nothing in a log may.
+            # Messages print values of rows; nothing in a log may. PostgresML's INFO comes all the same, and the driver
+            # drops what nobody listens to.
             connection.execute("set client_min_messages to warning")
             yield Session(connection)
         finally:

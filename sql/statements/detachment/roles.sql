@@ -3,7 +3,7 @@ select r.rolname::text as name, pg_has_role(r.oid, 'usage') as is_ours
 from pg_roles as r
 cross join (select oid from pg_database where datname = current_database()) as here
 where
-    r.rolname ~ '^foresight_(owner|app|clients|fleet|log_writer|reader|replication|client_[0-9]+)$'
+    r.rolname ~ '^foresight_(owner|app|clients|fleet|log_writer|pgml|reader|replication|client_[0-9]+)$'
     and not exists (
         select
         from pg_shdepend as d
