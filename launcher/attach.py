@@ -186,10 +186,15 @@ def _passwords(looks: tuple[Look, Look], known: Mapping[str, str], *, new_passwo
 
 
 def _check_engine(replica: str, say: Say) -> None:
-    """pgml may be installed in the database and not found by the server's Python."""
+    """pgml may be installed in the database and not found by the server's Python, or without what that Python needs."""
     with psycopg.connect(replica) as connection:
         try:
             say(f"replica: pgml {pgml.version(Transaction(connection))} answers")
+            for package, reason in pgml.missing_packages(Transaction(connection)).items():
+                say(
+                    f"replica: warning: PostgresML cannot import the Python package {package} ({reason}) and trains no "
+                    "linear model without it: install it where pgml.venv leads, and restart the server"
+                )
         except psycopg.Error as error:
             raise LauncherError(
                 f"pgml is installed in the replica and does not answer: {str(error).strip()}\n"

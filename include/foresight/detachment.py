@@ -79,9 +79,9 @@ def _objects(work: Work) -> Iterator[Step]:
 
 def _roles(connection: psycopg.Connection) -> Iterator[Step]:
     login = connection.info.user
-    for role, is_ours in connection.execute(statement("detachment/roles")).fetchall():
+    for role, is_ours, is_revocable in connection.execute(statement("detachment/roles")).fetchall():
         if not is_ours:
             # Whoever takes back a role's grants must be a member of it; the membership goes with the role.
             yield Step(f"become {role}", statement("deployment/grant_role", name=role, member=login))
-        yield Step(f"take back the grants of {role}", statement("detachment/drop_owned", role=role))
-        yield Step(f"remove role {role}", statement("detachment/drop_role", role=role))
+        yield Step(f"take back the grants of {role}", statement("detachment/drop_owned", role=role), is_revocable)
+        yield Step(f"remove role {role}", statement("detachment/drop_role", role=role), is_revocable)

@@ -175,7 +175,7 @@ begin
     for found in
         select p.oid from pg_proc as p where p.pronamespace = 'ml_pgml'::regnamespace and p.proname <> 'train'
     loop
-        execute format('alter function %s security definer set search_path to pg_catalog, pg_temp', found);
+        execute format('alter function %s security definer set search_path = pg_catalog, pg_temp', found);
     end loop;
 end
 $$;

@@ -113,7 +113,7 @@ def new_pair(
 def new_postgresml(
     new_pair: Callable[..., contextlib.AbstractContextManager[Installation]], pgml_dsn: str | None
 ) -> Callable[[], contextlib.AbstractContextManager[Installation]]:
-    """Makes a pair of databases without Foresight, the replica with PostgresML: the one of --pgml-dsn, or a stand-in."""
+    """Makes a pair of databases without Foresight, the replica with PostgresML: that of --pgml-dsn, or a stand-in."""
 
     @contextlib.contextmanager
     def pair() -> Iterator[Installation]:
