@@ -166,7 +166,16 @@ elif algorithm == "xgboost":
     objective = {"reg:linear": "reg:squarederror"}.get(objective, objective)
     classes = {} if regression else {"num_class": len(set(y))}
     stated = {"n_estimators": 10, "base_score": 0.5, "n_jobs": 1, "objective": objective} | classes
-    model = kind(**stated | hyperparams)
+
+
+    class Listening(xgboost.callback.TrainingCallback):
+        """PostgresML hears that its backend is to end, in the middle of a fit."""
+
+        def after_iteration(self, model, epoch, evals_log):
+            plpy.execute("select 1")
+            return False
+
+    model = kind(**stated | hyperparams | {"callbacks": [Listening()]})
 else:
     import lightgbm
     kind = lightgbm.LGBMRegressor if regression else lightgbm.LGBMClassifier
@@ -189,6 +198,8 @@ else:
     found = {"f1": measured.f1_score(test, said, average="binary" if len(set(y)) == 2 else "macro")}
     found |= {"accuracy": measured.accuracy_score(test, said), "roc_auc": measured.roc_auc_score(test, said)}
 found |= {"fit_time": fitted - began, "score_time": time.perf_counter() - fitted}
+if algorithm == "xgboost":
+    model.set_params(callbacks=None)
 return [(pickle.dumps(model), json.dumps({name: float(value) for name, value in found.items()}))]
 $$;
 
