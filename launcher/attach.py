@@ -72,7 +72,7 @@ def rehearse(servers: Servers, passwords: Mapping[str, str], say: Say) -> Result
     known = passwords.get(REPLICATION) or "PASSWORD"
     works = _translated(lambda: deployment.rehearse(servers.primary, servers.replica, servers.subscription(known)))
     _tell_planned(works, say)
-    say("replica: would make or complete the copies, schema ml and its functions, and wait for the first copy")
+    say("replica: would make or complete the copies, schemas ml and ml_pgml, and wait for the first copy")
     say("nothing was changed")
     return Result([one for work in works for one in work.left])
 

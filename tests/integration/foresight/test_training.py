@@ -278,13 +278,17 @@ def test_a_fit_that_takes_too_long_is_ended_on_the_server(world: Installation, d
     ) == [(0,)]
 
 
-def test_a_backend_that_does_not_listen_is_ended(world: Installation):
-    """A fit inside a library without a callback hears no cancel: its backend is terminated from another session."""
-    databases = world.databases
-    with databases.session(REPLICA) as replica:
-        with pytest.raises(psycopg.OperationalError), pgml.Watch(databases, REPLICA, replica, 0.2) as watch:
-            replica.connection.execute("select pg_sleep(20)")
-        assert watch.ended and replica.connection.closed
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_backend_that_does_not_listen_is_ended(world: Installation, warm: bool):
+    """A fit inside a library without a callback hears no cancel: its backend is terminated from another session, also
+    where sessions are kept warm."""
+    with nights.warm(world) if warm else contextlib.nullcontext(world.databases) as databases:
+        with databases.session(REPLICA) as replica:
+            with pytest.raises(psycopg.OperationalError), pgml.Watch(databases, REPLICA, replica, 0.2) as watch:
+                replica.connection.execute("select pg_sleep(20)")
+            assert watch.ended and replica.connection.closed
+        with databases.session(REPLICA) as replica:
+            assert replica.connection.execute("select 1").fetchone() == (1,)
 
 
 # --- Whose rows
