@@ -85,7 +85,7 @@ def rehearse(servers: Servers, passwords: Mapping[str, str], say: Say) -> Result
     known = passwords.get(REPLICATION) or "PASSWORD"
     works = _translated(lambda: deployment.rehearse(servers.primary, servers.replica, servers.subscription(known)))
     _tell_planned(works, say)
-    say("replica: would make or complete the copies, schema ml and its functions, and wait for the first copy")
+    say("replica: would make or complete the copies, schemas ml and ml_pgml, and wait for the first copy")
     say("nothing was changed")
     return Result([one for work in works for one in work.left])
 
@@ -198,10 +198,15 @@ def _passwords(looks: tuple[Look, Look], known: Mapping[str, str], *, new_passwo
 
 
 def _check_engine(replica: str, say: Say) -> None:
-    """pgml may be installed in the database and not found by the server's Python."""
+    """pgml may be installed in the database and not found by the server's Python, or without what that Python needs."""
     with psycopg.connect(replica) as connection:
         try:
             say(f"replica: pgml {pgml.version(Transaction(connection))} answers")
+            for package, reason in pgml.missing_packages(Transaction(connection)).items():
+                say(
+                    f"replica: warning: PostgresML cannot import the Python package {package} ({reason}) and trains no "
+                    "linear model without it: install it where pgml.venv leads, and restart the server"
+                )
         except psycopg.Error as error:
             raise LauncherError(
                 f"pgml is installed in the replica and does not answer: {str(error).strip()}\n"

@@ -95,11 +95,36 @@ def free_port() -> int:
 class _Lasting(psycopg.Connection):
     """Outlives its session: a new backend imports for half a second before it can ask a model."""
 
+    lent = False
+
     def close(self) -> None:
-        pass
+        self.lent = False
 
     def end(self) -> None:
         super().close()
+
+
+@contextlib.contextmanager
+def warm(places: Mapping[str, str]) -> Iterator[Databases]:
+    """Databases by the name of their connection, whose sessions on the replica are one as long as nobody else has it:
+    who ends a fit that hangs does so from another."""
+    kept: list[_Lasting] = []
+
+    def connect(name: str) -> psycopg.Connection:
+        if name != REPLICA:
+            return psycopg.connect(places[name])
+        if kept and kept[-1].lent and not kept[-1].closed:
+            return psycopg.connect(places[name])
+        if not kept or kept[-1].closed:
+            kept.append(_Lasting.connect(places[name]))
+        kept[-1].lent = True
+        return kept[-1]
+
+    try:
+        yield Databases(connect)
+    finally:
+        for connection in kept:
+            connection.end()
 
 
 @dataclass(frozen=True)
@@ -133,16 +158,10 @@ class ThrowAway:
             )
         deployment.provision(self.primary, self.replica, client_id)
 
-    @contextlib.contextmanager
-    def databases(self) -> Iterator[Databases]:
-        """As the application's login sees them; all sessions on the replica are one. For one thread."""
+    def databases(self) -> contextlib.AbstractContextManager[Databases]:
+        """As the application's login sees them. For one thread."""
         app = {"user": deployment.APP, "password": self.passwords.app}
-        replica = _Lasting.connect(make_conninfo(self.replica, **app))
-        places = {PRIMARY: make_conninfo(self.primary, **app), REPLICA: make_conninfo(self.replica, **app)}
-        try:
-            yield Databases(lambda name: replica if name == REPLICA else psycopg.connect(places[name]))
-        finally:
-            replica.end()
+        return warm({PRIMARY: make_conninfo(self.primary, **app), REPLICA: make_conninfo(self.replica, **app)})
 
 
 @contextlib.contextmanager

@@ -151,6 +151,7 @@ def _prepare(
     as_owner(replica.connection, lambda: replication.make_copies(primary.connection, replica.connection))
     upgrade(dsns[1], "replica", progress)
     install_pgml(replica, progress)
+    install_gateway(replica, progress)
     as_owner(replica.connection, lambda: replication.secure_copies(replica.connection, force=force))
     upgrade(dsns[0], "primary", progress)
     open_tables(primary, looks[0])
@@ -281,29 +282,51 @@ def upgrade(dsn: str, side: str, progress: Say) -> None:
 
 
 def install_pgml(replica: Work, progress: Say) -> None:
-    """Our pgml, again only if its files have changed. Where an extension is, its grants only."""
-    # An extension may need grants once it is there.
-    for _ in range(2):
-        steps = list(_pgml_steps(inspection.look("replica", replica.connection), replica.connection))
-        if not steps:
-            return
-        if not all(step.allowed for step in steps):
-            replica.all(steps)
-            return
+    """Our pgml, again only if its files have changed; or the extension, and what PostgresML's does not grant."""
+    steps = list(_pgml_steps(inspection.look("replica", replica.connection), replica.connection))
+    if not all(step.allowed for step in steps):
+        replica.all(steps)
+    elif steps:
         with replica.connection.transaction():
             replica.all(steps)
         progress("replica: pgml")
 
 
+def install_gateway(replica: Work, progress: Say) -> None:
+    """The gateway to the engine that is there, again only if its files or the engine have changed."""
+    if replica.left:
+        return  # perhaps without pgml
+    engine = inspection.look("replica", replica.connection).engine_name
+    names_of_scripts = ("common", "postgresml" if engine == "postgresml" else "ours", "grants")
+    scripts = [ROOT / "gateway" / f"{name}.sql" for name in names_of_scripts]
+    digest = migrations.digest_of(scripts)
+    with as_owner(replica.connection):
+        if replica.connection.execute(statement("deployment/applied"), {"part": "gateway"}).fetchone() == (digest,):
+            return
+        replica.connection.execute(
+            statement("deployment/create_schema", schema=names.GATEWAY_SCHEMA, owner=names.GATEWAY)
+        )
+        replica.connection.execute(sql.SQL("set local role {}").format(sql.Identifier(names.GATEWAY)))
+        # Our own pgml lets only its users in, as whom these functions run there.
+        replica.connection.execute("set local check_function_bodies to off")
+        for script in scripts:
+            replica.connection.execute(script.read_bytes())
+        replica.connection.execute(sql.SQL("set local role {}").format(sql.Identifier(names.OWNER)))
+        replica.connection.execute(statement("deployment/note_applied"), {"part": "gateway", "digest": digest})
+    progress("replica: gateway")
+
+
 def _pgml_steps(replica: Look, connection: psycopg.Connection) -> Iterator[Step]:
-    match replica.engine_name:
-        case "postgresml":
-            if not replica.engine["is_granted"]:
-                query = sql.SQL((ROOT / "bootstrap" / "postgresml.sql").read_text(encoding="utf-8"))
-                yield Step("let clients use PostgresML", query, replica.is_superuser or replica.engine["is_ours"])
-            return
-        case "ours as extension":
-            return
+    wanted = replica.engine_to_install if replica.engine_name == "none" else replica.engine_name
+    if replica.engine_name == "none" and wanted != "ours":
+        allowed = replica.is_superuser or (replica.engine["available_is_trusted"] and replica.server["may_create"])
+        yield Step("install pgml", statement("deployment/create_extension"), allowed)
+    if wanted == "postgresml" and not replica.engine["is_granted"]:
+        query = sql.SQL((ROOT / "bootstrap" / "postgresml.sql").read_text(encoding="utf-8"))
+        may_grant = replica.is_superuser or replica.engine["is_ours"]
+        yield Step("let the gateway, and nobody else, use PostgresML", query, may_grant)
+    if wanted != "ours":
+        return
     scripts = sorted((ROOT / "pgml").glob("*.sql"))
     digest = migrations.digest_of(scripts)
     applied = statement("deployment/applied")
@@ -313,10 +336,6 @@ def _pgml_steps(replica: Look, connection: psycopg.Connection) -> Iterator[Step]
             return  # not for this login to see, nor to say
         if connection.execute(applied, {"part": "pgml"}).fetchone() == (digest,):
             return
-    by_scripts = replica.is_superuser and replica.engine["has_plpython"]
-    if replica.engine_name == "none" and replica.engine["available"] and not by_scripts:
-        yield Step("install pgml", statement("deployment/create_extension"), replica.is_superuser)
-        return
     for script in scripts:
         # Not composed: the files hold braces that mean themselves.
         yield Step(f"install pgml, {script.name}", sql.SQL(script.read_text(encoding="utf-8")), replica.is_superuser)

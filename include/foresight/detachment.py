@@ -113,5 +113,7 @@ def _roles(work: Work, say: Say) -> Iterator[Step]:
             # Whoever takes back a role's grants must be a member of it; the membership goes with the role.
             login = work.connection.info.user
             yield Step(f"become {name}", statement("deployment/grant_role", name=name, member=login))
-        yield Step(f"take back the grants of {name}", statement("detachment/drop_owned", role=name))
-        yield Step(f"remove role {name}", statement("detachment/drop_role", role=name))
+        yield Step(
+            f"take back the grants of {name}", statement("detachment/drop_owned", role=name), role["is_revocable"]
+        )
+        yield Step(f"remove role {name}", statement("detachment/drop_role", role=name), role["is_revocable"])

@@ -237,18 +237,14 @@ class Comparison:
             limit=self.spec.fit_seconds,
             label=candidate.name,
         )
-        with session.as_client(self.client_id) as tx:
-            tx.run("folds/judged_rows", moments, table=self.table.identifier)
-            rows = tx.all("folds/labels")
-            answers = pgml.predictions(tx, scale, trained.model_id, "of_fold", self.table.feature_names)
-            tx.run("folds/drop", view=view)
-        self._drop(session, trained.model_id)
-        labels, simple = (np.array([row[name] for row in rows], dtype=float) for name in ("label", "simple"))
-        return labels, simple, np.array(answers, dtype=float)
-
-    def _drop(self, session: Session, model_id: int) -> None:
         try:
             with session.as_client(self.client_id) as tx:
-                pgml.drop(tx, [model_id])
-        except psycopg.errors.InsufficientPrivilege:
-            log.info("model %s was only compared, and may not be deleted here", model_id)
+                tx.run("folds/judged_rows", moments, table=self.table.identifier)
+                rows = tx.all("folds/labels")
+                answers = pgml.predictions(tx, scale, trained.model_id, "of_fold", self.table.feature_names)
+                tx.run("folds/drop", view=view)
+        finally:
+            with session.as_client(self.client_id) as tx:
+                pgml.drop(tx, [trained.model_id])
+        labels, simple = (np.array([row[name] for row in rows], dtype=float) for name in ("label", "simple"))
+        return labels, simple, np.array(answers, dtype=float)

@@ -91,6 +91,16 @@ class Look:
                 return "ours as extension"
         return "postgresml"
 
+    @property
+    def engine_to_install(self) -> str | None:
+        """Which pgml set-up installs where there is none, by the same names; None: there is nothing to make it of.
+        PL/Python in a process that has loaded PostgresML's Python ends the server."""
+        if self.engine["available"] and not self.engine["available_is_ours"]:
+            return "postgresml"
+        if self.engine["is_preloaded"] or not self.engine["has_plpython"]:
+            return None
+        return "ours as extension" if self.engine["available"] and not self.is_superuser else "ours"
+
 
 def look(side: str, connection: psycopg.Connection) -> Look:
     """Reads catalogues only, which any login may."""
@@ -148,7 +158,14 @@ def problems(primary: Look, replica: Look) -> list[str]:
             "primary and replica are one server, and a subscription to oneself waits for ever: "
             "the replica needs a server of its own"
         )
-    if replica.engine_name == "none" and not (replica.engine["available"] or replica.engine["has_plpython"]):
+    without_engine = replica.engine_name == "none" and not replica.engine_to_install
+    if replica.engine["is_preloaded"] and (replica.engine_name.startswith("ours") or without_engine):
+        found.append(
+            "the replica has PostgresML's library in shared_preload_libraries, and our engine beside it would end the "
+            "server: take pgml out of shared_preload_libraries and restart the server, or have PostgresML's extension "
+            "there (and no other pgml in the database)"
+        )
+    elif without_engine:
         found.append(
             "the replica has no pgml and nothing to make it of: install PL/Python (Debian's package "
             "postgresql-plpython3-NN) and our engine, or PostgresML, on its machine"
@@ -290,6 +307,7 @@ def _of_replica(replica: Look) -> list[str]:
         lines.append(f"replica: extension pgml {engine['available']} is installed there: alter extension pgml update")
     if replica.engine_name == "none":
         lines.append(f"replica: extension pgml to be had: {engine['available'] or 'no'}")
+        lines.append(f"replica: pgml would be: {ENGINES[replica.engine_to_install or 'none']}")
         lines.append(f"replica: PL/Python to be had: {'yes' if engine['has_plpython'] else 'no'}")
     copies = [name for name in PUBLISHED if name in replica.tables]
     lines.append(f"replica: copies {len(copies)} of {len(PUBLISHED)}")

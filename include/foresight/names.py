@@ -8,6 +8,9 @@ OWNER = "foresight_owner"
 FLEET = "foresight_fleet"
 READER = "foresight_reader"
 LOG_WRITER = "foresight_log_writer"
+# The gateway to pgml on a replica, and the role that owns it (sql/gateway).
+GATEWAY = "foresight_pgml"
+GATEWAY_SCHEMA = "ml_pgml"
 
 PUBLICATION = "foresight"
 QUARANTINE = "quarantine"

@@ -1,4 +1,5 @@
-"""The PostgresML SQL API as typed calls: the only caller of `pgml.*`. Valid on PostgresML 2.10 and on our own pgml.
+"""The PostgresML SQL API as typed calls, through the gateway that both engines have (sql/gateway): the only caller of
+`ml_pgml.*`, and of what only our own `pgml` can do. Valid on PostgresML 2.10 and on our own pgml.
 
 PostgresML is called defensively (docs/pgml-compatibility.md): one call per transaction and nothing after it that can
 fail, models by id, every argument cast, our own order of rows with `test_sampling => 'last'`.
@@ -15,7 +16,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from include.foresight.database import Databases, Session, Transaction
+from include.foresight.database import Databases, Session, Transaction, message
 from include.foresight.errors import FitCancelled, FitTimedOut
 from include.foresight.guard import Guard
 from include.foresight.sql import statement
@@ -23,10 +24,8 @@ from include.foresight.sql import statement
 # After this many seconds over its limit a fit that does not listen to a cancel is ended with its backend.
 GRACE = 10.0
 
-# PostgresML's own linear classification has no probabilities, and its own regression ends at two columns that say the
-# same; scikit-learn's, behind this runtime, do better.
-PYTHON = "python"
-IN_PYTHON = {("classification", "linear"), ("regression", "linear")}
+# What PostgresML's Python runtime imports before it trains whatever algorithm.
+PACKAGES = ("sklearn", "xgboost", "lightgbm", "catboost", "numpy")
 
 # The label's name in the relation tells for good how a model has learned it: as its spec says, or relative to the
 # simple rung, as a log of the ratio; and then which values its answers are taken to, where the label has few.
@@ -80,7 +79,6 @@ def train(
         "hyperparams": Jsonb(dict(hyperparams)),
         "test_size": float(test_rows),
         "label": label,
-        "runtime": PYTHON if (task, algorithm) in IN_PYTHON else None,
     }
     what = f"training of {project} with {algorithm}"
     timed_out = FitTimedOut(f"{what} took longer than its limit of {limit:g} s and was ended")
@@ -90,7 +88,7 @@ def train(
         with session.as_client(client_id, timeout=limit) as tx:
             # Left before the commit: a backend that is ended has stored nothing, and one that has stored is not ended.
             with guard:
-                tx.run("pgml/train", values)
+                model_id = tx.one("pgml/train", values)["id"]
             if guard.signalled:
                 raise timed_out
     except psycopg.Error as error:
@@ -111,8 +109,8 @@ def train(
             session.connection.close()
     seconds = time.monotonic() - began
     with session.as_client(client_id) as tx:
-        row = tx.one("pgml/last_model")
-    return Trained(row["id"], row["metrics"] or {}, seconds)
+        metrics = tx.one("pgml/metrics", {"model_id": model_id})["metrics"]
+    return Trained(model_id, metrics or {}, seconds)
 
 
 @dataclass(frozen=True)
@@ -133,8 +131,9 @@ class Scale:
         return sql.SQL("{} * (ln(1 + label) - ln(1 + simple))").format(sql.Literal(share))
 
     @property
-    def answers(self) -> sql.SQL:
-        return sql.SQL("pgml.predict_proba" if self.task == "classification" else "pgml.predict_batch")
+    def probabilities(self) -> bool:
+        """Whether a model answers with probabilities, not with values."""
+        return self.task == "classification"
 
     @property
     def undone(self) -> sql.SQL:
@@ -152,8 +151,7 @@ def predictions(tx: Transaction, scale: Scale, model_id: int, rows: str, feature
     """The model's values, or probabilities of 1, for the rows of a relation in the order of its column `position`."""
     found = tx.all(
         "pgml/predictions",
-        {"model_id": model_id, "relative": RELATIVE},
-        answers=scale.answers,
+        {"model_id": model_id, "relative": RELATIVE, "probabilities": scale.probabilities},
         undone=scale.undone,
         relative=RELATIVE_UNDONE,
         rows=rows,
@@ -166,8 +164,7 @@ def answer_scored(tx: Transaction, scale: Scale, model_id: int, features: Sequen
     """Make the temporary table `answered` (entity_id, value) from the temporary table `scored`."""
     tx.run(
         "pgml/answer_scored",
-        {"model_id": model_id, "relative": RELATIVE},
-        answers=scale.answers,
+        {"model_id": model_id, "relative": RELATIVE, "probabilities": scale.probabilities},
         undone=scale.undone,
         relative=RELATIVE_UNDONE,
         features=_listed(features),
@@ -183,9 +180,9 @@ def answer(
         "features": [float(value) for value in features],
         "simple": simple,
         "relative": RELATIVE,
+        "probabilities": scale.probabilities,
     }
-    holes = {"answers": scale.answers, "undone": scale.undone, "relative": RELATIVE_UNDONE}
-    return tx.one("pgml/answer", values, **holes)["value"]
+    return tx.one("pgml/answer", values, undone=scale.undone, relative=RELATIVE_UNDONE)["value"]
 
 
 def explain(tx: Transaction, model_id: int, rows: Sequence[Sequence[float]]) -> list[dict[str, float]]:
@@ -216,8 +213,7 @@ def deploy(session: Session, client_id: int, model_id: int) -> None:
 
 
 def deployed(tx: Transaction, project: str) -> int | None:
-    row = tx.one("pgml/deployed", {"project": project})
-    return row["id"] if row else None
+    return tx.one("pgml/deployed", {"project": project})["id"]
 
 
 def exists(tx: Transaction, model_id: int, project: str) -> bool:
@@ -232,7 +228,7 @@ def lineage(tx: Transaction, model_id: int) -> dict[str, Any] | None:
 
 def forget(tx: Transaction, projects: Sequence[str], keep: Sequence[int], newest: int) -> int:
     """Delete models of these projects but for `keep` and the newest few of each; how many."""
-    return tx.run("pgml/forget", {"projects": list(projects), "keep": list(keep), "newest": newest}).rowcount
+    return tx.one("pgml/forget", {"projects": list(projects), "keep": list(keep), "newest": newest})["gone"]
 
 
 def drop(tx: Transaction, model_ids: Sequence[int]) -> None:
@@ -241,8 +237,23 @@ def drop(tx: Transaction, model_ids: Sequence[int]) -> None:
 
 
 def version(tx: Transaction) -> str:
-    """PostgresML answers with its release alone; ours adds its own behind a plus sign."""
+    """PostgresML answers with its release, and a commit in brackets; ours adds its own release behind a plus sign."""
     return tx.one("pgml/version")["version"]
+
+
+def missing_packages(tx: Transaction) -> dict[str, str]:
+    """By name, why a Python package that PostgresML needs for linear models cannot be imported in the server; empty on
+    our own engine. For a role that may use PostgresML itself, as set-up's login may."""
+    if is_ours(version(tx)):
+        return {}
+    reasons = {}
+    for name in PACKAGES:
+        try:
+            with tx.savepoint():
+                tx.one("pgml/package", {"name": name})
+        except psycopg.Error as error:
+            reasons[name] = message(error)
+    return reasons
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from psycopg import sql
 
 from include.foresight import champions, clients, guard, model_specs, names, pgml, promotion, replication, runs
@@ -199,11 +198,8 @@ def _forget_models(
     projects = [names.project(spec.project_name, client.client_id, spec.version) for spec in specs]
     keep = [champion.pgml_model_id for champion in serving.values() if champion.pgml_model_id is not None]
     keep += restorable
-    try:
-        with replica.as_client(client.client_id) as tx:
-            gone = pgml.forget(tx, projects, keep, KEPT_MODELS)
-    except psycopg.errors.InsufficientPrivilege:
-        return  # a PostgresML whose administrator lets nobody delete
+    with replica.as_client(client.client_id) as tx:
+        gone = pgml.forget(tx, projects, keep, KEPT_MODELS)
     if gone:
         log.info("%s: %s old models deleted", client.slug, gone)
 

@@ -49,6 +49,7 @@ ROLES = {
         Role(names.FLEET),
         Role(APP, ("login", "noinherit")),
         Role(PGML),
+        Role(names.GATEWAY),
     ),
 }
 
@@ -60,7 +61,12 @@ MEMBERS = {
         (names.READER, APP): False,
         (CLIENTS, names.OWNER): True,
     },
-    "replica": {(names.FLEET, APP): False, (CLIENTS, names.OWNER): True, (PGML, names.OWNER): True},
+    "replica": {
+        (names.FLEET, APP): False,
+        (CLIENTS, names.OWNER): True,
+        (PGML, names.OWNER): True,
+        (names.GATEWAY, names.OWNER): False,
+    },
 }
 
 # Who may what on database and schemas.

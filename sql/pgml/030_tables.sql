@@ -25,7 +25,7 @@ create table if not exists pgml.snapshots (
 create table if not exists pgml.models (
     id bigserial primary key,
     project_id bigint not null constraint project_id_fk references pgml.projects (id) on delete cascade,
-    -- PostgresML says not null and `on delete set null` at once, which makes a snapshot undeletable.
+    -- Nullable, as PostgresML's is: a snapshot may be deleted before its models.
     snapshot_id bigint constraint snapshot_id_fk references pgml.snapshots (id) on delete set null,
     num_features integer not null,
     algorithm text not null,

@@ -24,7 +24,7 @@ from tests.architecture.source import (
     without_texts,
 )
 
-FOLDERS = {"anomalies", "bootstrap", "checks", "features", "functions", "migrations", "pgml", "statements"}
+FOLDERS = {"anomalies", "bootstrap", "checks", "features", "functions", "gateway", "migrations", "pgml", "statements"}
 EVERY = sql_files(*sorted(FOLDERS))
 NAMES = {
     "migrations": r"\d{4}_[a-z0-9_]+\.sql",
@@ -32,10 +32,9 @@ NAMES = {
     "pgml": r"\d{3}_[a-z0-9_]+\.sql",
 }
 
+SPEAKING = ("sql/gateway/", "sql/pgml/", "sql/statements/pgml/")
 # What looks at pgml from outside, and why it must.
 SPEAKS_OF_PGML = {
-    "sql/statements/inspection/engine.sql": "asks which pgml is installed, without calling it",
-    "sql/statements/deployment/may_reserve.sql": "asks whether set-up may do the next",
     "sql/statements/deployment/reserve_models.sql": "set-up keeps a rebuilt replica from reusing the ids of models",
     "sql/bootstrap/postgresml.sql": "the grants that PostgresML itself does not give",
 }
@@ -83,7 +82,9 @@ def begins_with_its_reason(text: str) -> bool:
     return bool(re.match(r"-- \S", text))
 
 
-@pytest.mark.parametrize("path", sql_files("statements", "checks", "functions", "migrations", "features"), ids=name_of)
+@pytest.mark.parametrize(
+    "path", sql_files("statements", "checks", "functions", "gateway", "migrations", "features"), ids=name_of
+)
 def test_a_file_begins_with_its_reason(path: Path):
     """The name says what it does; the first line says what for, or which trap it avoids."""
     assert begins_with_its_reason(path.read_text(encoding="utf-8"))
@@ -119,20 +120,21 @@ def test_a_clock_is_seen():
 
 
 def says_pgml(sql: str) -> bool:
-    return bool(re.search(r"\bpgml\s*\.\s*[a-z_]", without_comments(sql)))
+    return bool(re.search(r"\b(?:ml_)?pgml\s*\.\s*[a-z_]", without_comments(sql)))
 
 
 def test_one_folder_of_statements_says_pgml():
     """PostgresML has traps (one call per transaction, ids, casts); they are avoided in one place."""
     speaking = {name_of(path) for path in EVERY if says_pgml(path.read_text(encoding="utf-8"))}
-    elsewhere = {name for name in speaking if not name.startswith(("sql/pgml/", "sql/statements/pgml/"))}
+    elsewhere = {name for name in speaking if not name.startswith(SPEAKING)}
     assert elsewhere == SPEAKS_OF_PGML.keys()
     assert says_pgml("select pgml.predict(1, 2)") and not says_pgml("-- pgml.predict\nselect 1")
+    assert says_pgml("select ml_pgml.version()")
 
 
 def statements_of_pgml(tree: ast.AST) -> list[str]:
     """Paths of its statements, its functions and tables; a message may speak of pgml.deploy."""
-    called_for = re.compile(r"^pgml/|^pgml\.\w+$|\bpgml\.\w+\s*\(|\b(?:from|join|into|update)\s+pgml\.")
+    called_for = re.compile(r"^pgml/|^pgml\.\w+$|\b(?:ml_)?pgml\.\w+\s*\(|\b(?:from|join|into|update)\s+(?:ml_)?pgml\.")
     return [text for text in strings(tree) if called_for.search(text)]
 
 

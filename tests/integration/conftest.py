@@ -16,6 +16,7 @@ import demo
 from include.foresight import deployment
 from include.foresight.deployment import Passwords
 from include.foresight.replication import SUBSCRIPTION
+from tests.support import postgresml
 from tests.support.installation import Installation
 from tests.support.servers import Servers
 
@@ -104,6 +105,24 @@ def new_pair(
             yield made
         finally:
             drop_databases(primary_superuser_dsn, replica_superuser_dsn, name)
+
+    return pair
+
+
+@pytest.fixture(scope="session")
+def new_postgresml(
+    new_pair: Callable[..., contextlib.AbstractContextManager[Installation]], pgml_dsn: str | None
+) -> Callable[[], contextlib.AbstractContextManager[Installation]]:
+    """Makes a pair of databases without Foresight, the replica with PostgresML: that of --pgml-dsn, or a stand-in."""
+
+    @contextlib.contextmanager
+    def pair() -> Iterator[Installation]:
+        with new_pair(prepared=False) as made:
+            demo.create_platform(made.platform)
+            provide_extension(made.replica) if pgml_dsn else postgresml.stand_in(made.replica)
+            if not postgresml.is_there(made.replica):
+                pytest.skip("--pgml-dsn names a server without PostgresML")
+            yield made
 
     return pair
 

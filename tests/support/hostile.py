@@ -40,7 +40,7 @@ select p.oid::regprocedure::text, n.nspname::text, p.proname::text,
     array(select format_type(t, null) from unnest(p.proargtypes) as t)
 from pg_proc as p
 join pg_namespace as n on n.oid = p.pronamespace
-where n.nspname in ('ml', 'pgml', 'public') and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype
+where n.nspname in ('ml', 'ml_pgml', 'pgml', 'public') and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype
 order by 1
 """
 # Among what to try: other roles.
@@ -94,7 +94,8 @@ def sql_attacks(world: World, found: Findings, attacker: Tenant, side: str, only
             if only is not None and f"{schema}.{name}" not in only:
                 continue
             endpoint = f"{side}.{'client schema' if schema.startswith('ml_client_') else schema}"
-            victims = [victim] if schema == "pgml" else [one for one in world.tenants if one is not attacker]
+            others = [one for one in world.tenants if one is not attacker]
+            victims = [victim] if schema == "pgml" and world.shares else others
             target = sql.Identifier(schema, name)
             rows, _, error = refused(connection, sql.SQL("select t::text from {} as t").format(target))
             found.tried(endpoint, f"read {kind}", identity, "foreign rows")
@@ -185,7 +186,8 @@ def functions(world, found, connection, superuser, attacker, victim, side, only)
                 else victim.word
             )
             # A number beside a text or a list is a size, not an id.
-            number = model_id if schema == "pgml" else victim.client_id if kinds[:1] == ["integer"] else 8
+            number = victim.client_id if schema != "pgml" and kinds[:1] == ["integer"] else 8
+            number = model_id if schema == "pgml" or (schema == "ml_pgml" and number == 8) else number
             arguments = [argument(kind, number, project) for kind in kinds]
             if name == "train":
                 arguments = arguments[:1]
@@ -198,6 +200,9 @@ def functions(world, found, connection, superuser, attacker, victim, side, only)
                 found.leak(f"{side}: {signature} as {attacker.slug} takes the server: {error}")
             where = f"{side}: {signature} as {attacker.slug}"
             if schema == "pgml" and kinds and kinds[0] in ("bigint", "text") and named(name) and rows:
+                found.leak(f"{where} answered for {victim.slug}: {rows[:1]}")
+            # Nothing, none and no are what the gateway says of a model that is not the caller's.
+            if schema == "ml_pgml" and kinds and any(row[0] not in (None, "0", "false") for row in rows):
                 found.leak(f"{where} answered for {victim.slug}: {rows[:1]}")
             if schema == "ml" and kinds == ["integer"] and any(row != (None,) for row in rows):
                 found.leak(f"{where} answered for {victim.slug}: {rows[:1]}")
@@ -222,6 +227,8 @@ def argument(kind: str, number: int, name: str) -> sql.Composable:
         return sql.SQL("{}::" + kind).format(name)
     if kind == "bytea":
         return sql.SQL("{}::bytea").format(b"\0" * 8)
+    if kind in ("bigint[]", "text[]"):
+        return sql.SQL("array[{}]::" + kind).format(number if kind == "bigint[]" else name)
     if kind.endswith("[]"):
         return sql.SQL("{}::" + kind).format("{t}" if kind == "boolean[]" else "{1}")
     if kind == "anyelement":
@@ -240,6 +247,7 @@ def roles(world: World, found: Findings, connection: psycopg.Connection, attacke
         "foresight_fleet",
         "foresight_reader",
         "foresight_log_writer",
+        "foresight_pgml",
         "postgres",
     ):
         for how in ("set role", "set session authorization"):
@@ -247,7 +255,7 @@ def roles(world: World, found: Findings, connection: psycopg.Connection, attacke
             found.tried(f"{side}.roles", how, "login of one client", "another role")
             if error is None:
                 found.leak(f"{side}: {how} {role} as {attacker.slug}")
-    for schema in ("ml", "public", "pgml", victim.schema):
+    for schema in ("ml", "ml_pgml", "public", "pgml", victim.schema):
         for made in (
             "function {}.client_of_role(x integer) returns integer language sql as 'select 1'",
             "table {}.quarantine_2 ()",

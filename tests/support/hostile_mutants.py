@@ -95,7 +95,7 @@ def database_mutants(world: World) -> list[Mutant]:
                         frozenset({f"{schema}.{view}"}),
                     )
                 )
-    return [*made, *of_grants(world)]
+    return [*made, *of_grants(world), *of_gateway(world)]
 
 
 def of_policy(side: str, row: tuple) -> Mutant:
@@ -181,6 +181,53 @@ def of_grants(world: World) -> Iterator[Mutant]:
         (sql.SQL("alter {} security invoker").format(clock),),
         frozenset({"ml.data_clock"}),
     )
+
+
+GATEWAY = "ml_pgml.is_own(text)"
+
+
+def of_gateway(world: World) -> Iterator[Mutant]:
+    """What stands between a client and PostgresML's tables, which have no policies."""
+    if world.shares:
+        return
+    with psycopg.connect(world.installed.replica) as superuser:
+        (checks,) = superuser.execute("select pg_get_functiondef(%s::regprocedure)", [GATEWAY]).fetchone()
+        functions = superuser.execute(
+            "select proname::text from pg_proc where pronamespace = 'ml_pgml'::regnamespace and pronargs > 0"
+        ).fetchall()
+    open_to_all = checks[: checks.index("$function$")] + "$function$ select true $function$"
+    every = frozenset(f"ml_pgml.{name}" for (name,) in functions)
+    yield Mutant(
+        "replica: the gateway takes every project for the caller's",
+        REPLICA,
+        (sql.SQL(open_to_all),),
+        (sql.SQL(checks),),
+        every,
+    )
+    for name, grant in (("erase", "execute on function ml_pgml.erase(integer)"), ("a role", "foresight_pgml")):
+        group = sql.SQL("foresight_clients")
+        yield Mutant(
+            f"replica: clients have the gateway's {name}",
+            REPLICA,
+            (sql.SQL("grant " + grant + " to {}").format(group),),
+            (sql.SQL("revoke " + grant + " from {}").format(group),),
+            every | {"pgml.files", hostile.ROLES},
+        )
+    for table in ("projects", "snapshots", "models", "deployments", "files"):
+        at = sql.Identifier("pgml", table)
+        yield Mutant(
+            f"replica: clients have pgml.{table}",
+            REPLICA,
+            (
+                sql.SQL("grant usage on schema pgml to pgml_user"),
+                sql.SQL("grant select, insert on {} to pgml_user").format(at),
+            ),
+            (
+                sql.SQL("revoke all on {} from pgml_user").format(at),
+                sql.SQL("revoke all on schema pgml from pgml_user"),
+            ),
+            frozenset({f"pgml.{table}"}),
+        )
 
 
 @contextlib.contextmanager

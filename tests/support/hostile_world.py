@@ -19,7 +19,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from include.foresight import api_keys, features, model_specs, names, pgml
+from include.foresight import api_keys, features, inspection, model_specs, names, pgml
 from include.foresight.database import PRIMARY, REPLICA, Session
 from tests.support.installation import Installation
 
@@ -29,7 +29,6 @@ START = datetime.datetime(2026, 1, 1)
 # Keys that every client has: what is mixed up shows by its value.
 SHARED = ("SHARED-1", "SHARED-2")
 REPOSITORY = "shared/code"
-# Who shares its first model with whom.
 SHARES = ((2, 0), (1, 2))
 
 
@@ -77,6 +76,8 @@ class World:
     keys: dict[int, str]
     models: dict[tuple[int, str], int]
     login_password: str
+    # Who shares its first model with whom: only our own engine can.
+    shares: tuple[tuple[int, int], ...]
 
     def other(self, tenant: Tenant) -> Tenant:
         """Who is attacked: shares nothing with the attacker."""
@@ -84,7 +85,7 @@ class World:
 
     def sharers(self, tenant: Tenant) -> list[Tenant]:
         """Who has shared a model with it."""
-        return [self.tenants[owner] for owner, reader in SHARES if self.tenants[reader] is tenant]
+        return [self.tenants[owner] for owner, reader in self.shares if self.tenants[reader] is tenant]
 
     def place(self, side: str) -> str:
         return self.installed.primary if side == PRIMARY else self.installed.replica
@@ -112,7 +113,9 @@ def make(installed: Installation, seed: int, first: int = 0) -> World:
         Tenant((710 + first + n) * 1_000_000, f"zq{'xyw'[n]}{chance.getrandbits(24):06x}", points)
         for n, points in enumerate((2, 50, 400))
     )
-    made = World(installed, tenants, {}, {}, f"p{chance.getrandbits(64):x}")
+    with psycopg.connect(installed.replica) as replica:
+        ours = inspection.look("replica", replica).engine_name.startswith("ours")
+    made = World(installed, tenants, {}, {}, f"p{chance.getrandbits(64):x}", SHARES if ours else ())
     for tenant in tenants:
         number_from(installed.primary, tenant.client_id)
         number_from(installed.replica, tenant.client_id)
@@ -255,7 +258,7 @@ def share(world: World) -> None:
     """The third's first project is shared with the first; the second's with the third, so that the table that says
     so has a row of everybody's that a client may attack."""
     spec = model_specs.read("complexity")
-    for owner, reader in SHARES:
+    for owner, reader in world.shares:
         tenant = world.tenants[owner]
         with world.installed.databases.session(REPLICA) as replica, replica.as_client(tenant.client_id) as tx:
             project = names.project(spec.project_name, tenant.client_id, spec.version)

@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,6 +27,7 @@ from include.foresight.database import PRIMARY, REPLICA, Databases
 from include.foresight.model_specs import ModelSpec
 from include.foresight.rungs import LINEAR, RECENT
 from include.foresight.runs import Request, Run
+from launcher import throwaway
 from tests.support.installation import Installation
 
 AS_OF = datetime.datetime(2025, 6, 1)
@@ -54,24 +55,9 @@ class Counted(psycopg.Connection):
         return result
 
 
-class Lasting(psycopg.Connection):
-    """Outlives its session: a new backend imports for half a second before it can ask a model."""
-
-    def close(self) -> None:
-        pass
-
-    def end(self) -> None:
-        super().close()
-
-
-@contextmanager
-def warm(installed: Installation) -> Iterator[Databases]:
-    """The installation's databases; all sessions on the replica are one."""
-    replica = Lasting.connect(installed.app(REPLICA))
-    try:
-        yield Databases(lambda conn_id: replica if conn_id == REPLICA else psycopg.connect(installed.app(conn_id)))
-    finally:
-        replica.end()
+def warm(installed: Installation) -> AbstractContextManager[Databases]:
+    """The installation's databases. For one thread."""
+    return throwaway.warm({name: installed.app(name) for name in (PRIMARY, REPLICA)})
 
 
 def with_primary(databases: Databases, connect: Callable[[], psycopg.Connection]) -> Databases:

@@ -39,7 +39,20 @@ select
         from used as u
         where u.role_id in (r.oid, (select o.oid from pg_roles as o where o.rolname = 'foresight_owner'))
         order by u.used_by
-    ) as used_by
+    ) as used_by,
+    -- What the owner of another's object has granted, as PostgresML's, is that owner's to take back.
+    not exists (
+        select
+        from pg_shdepend as d
+        left join pg_class as c on d.classid = 'pg_class'::regclass and c.oid = d.objid
+        left join pg_namespace as n on d.classid = 'pg_namespace'::regclass and n.oid = d.objid
+        where
+            d.refclassid = 'pg_authid'::regclass
+            and d.refobjid = r.oid
+            and d.deptype = 'a'
+            and d.dbid = (select oid from here)
+            and not pg_has_role(coalesce(c.relowner, n.nspowner), 'usage')
+    ) as is_revocable
 from pg_roles as r
-where r.rolname ~ '^foresight_(owner|app|clients|fleet|log_writer|reader|replication|client_[0-9]+)$'
+where r.rolname ~ '^foresight_(owner|app|clients|fleet|log_writer|pgml|reader|replication|client_[0-9]+)$'
 order by r.rolname = 'foresight_owner', r.rolname

@@ -1,5 +1,5 @@
 -- The schemas that Foresight has made in this database.
 select nspname::text as name
 from pg_namespace
-where nspname = 'ml' or nspname ~ '^ml_client_[0-9]+$'
+where nspname in ('ml', 'ml_pgml') or nspname ~ '^ml_client_[0-9]+$'
 order by nspname

@@ -11,19 +11,17 @@ rows as (
 ),
 learned as materialized (
     select
-        starts_with(snapshots.y_column_name[1], %(relative)s::text) as relative,
+        true as relative,
         -- log_ratio__0p5_1_2: the values that the label has.
-        string_to_array(
-            replace(substr(snapshots.y_column_name[1], length(%(relative)s::text) + 3), 'p', '.'), '_'
-        )::float8[] as steps
-    from pgml.models as models
-    join pgml.snapshots as snapshots on snapshots.id = models.snapshot_id
-    where models.id = %(model_id)s and starts_with(snapshots.y_column_name[1], %(relative)s::text)
+        string_to_array(replace(substr(label, length(%(relative)s::text) + 3), 'p', '.'), '_')::float8[] as steps
+    from ml_pgml.model(%(model_id)s::bigint)
+    where starts_with(label, %(relative)s::text)
 ),
 answered as materialized (
-    select {answers}(
+    select ml_pgml.answers(
         %(model_id)s::bigint,
-        (select array_agg(array[{features}]::real[] order by position) from rows)
+        (select array_agg(array[{features}]::real[] order by position) from rows),
+        %(probabilities)s::boolean
     ) as given
 ),
 counted as (

@@ -1,3 +1,2 @@
 -- By id, and alone in its transaction.
-select *
-from pgml.deploy(%(model_id)s::bigint)
+select ml_pgml.deploy(%(model_id)s::bigint)

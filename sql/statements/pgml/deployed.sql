@@ -1,4 +1,2 @@
 -- The model that pgml holds for deployed.
-select id
-from pgml.deployed_models
-where name = %(project)s
+select ml_pgml.deployed(%(project)s::text) as id

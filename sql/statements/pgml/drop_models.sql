@@ -1,3 +1,2 @@
--- Models that were only there to be compared. Their files go along.
-delete from pgml.models
-where id = any(%(ids)s::bigint[])
+-- Models that were only there to be compared, and their snapshots. Their files go along.
+select ml_pgml.drop_models(%(ids)s::bigint[]) as gone

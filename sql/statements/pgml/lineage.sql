@@ -1,9 +1,8 @@
 -- From a model to the snapshot of the relation that it was trained on.
 select
-    models.snapshot_id,
-    snapshots.relation_name,
-    snapshots.created_at as snapshot_at,
-    models.created_at as trained_at
-from pgml.models as models
-join pgml.snapshots as snapshots on snapshots.id = models.snapshot_id
-where models.id = %(model_id)s
+    snapshot_id,
+    relation_name,
+    snapshot_at,
+    trained_at
+from ml_pgml.model(%(model_id)s::bigint)
+where snapshot_id is not null

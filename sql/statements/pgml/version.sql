@@ -1,2 +1,2 @@
 -- Which engine answers.
-select pgml.version() as version
+select ml_pgml.version() as version

@@ -312,7 +312,7 @@ class Asked:
                 self.ours.databases,
                 REPLICA,
                 self.ours.client_id,
-                project=f"{self.name}_{uuid4().hex[:6]}",
+                project=names.project(f"{self.name}_{uuid4().hex[:6]}", self.ours.client_id, 1),
                 task=task,
                 relation=f"{names.client_schema(self.ours.client_id)}.{self.name}_learned",
                 algorithm=algorithm,
@@ -343,10 +343,8 @@ class Asked:
             rows = tx.connection.execute("select x, y, simple from asked order by position").fetchall()
             one_by_one = [pgml.answer(tx, scale, model_id, row[:2], simple=row[2]) for row in rows]
             [(given,)] = tx.connection.execute(
-                sql.SQL(
-                    "select cardinality({}(%s::bigint, (select array_agg(array[x, y]::real[]) from asked)))"
-                ).format(scale.answers),
-                [model_id],
+                "select cardinality(ml_pgml.answers(%s, (select array_agg(array[x, y]::real[]) from asked), %s))",
+                [model_id, scale.probabilities],
             ).fetchall()
         return together, [value for (value,) in scored], one_by_one, given
 
@@ -390,7 +388,8 @@ def test_a_learned_scale_is_undone(asked: Asked):
         raw = [
             value
             for (value,) in tx.connection.execute(
-                "select pgml.predict(%s::bigint, array[x, y]::real[]) from separable order by position", [model_id]
+                "select (ml_pgml.answers(%s, array[x, y]::real[], false))[1] from separable order by position",
+                [model_id],
             )
         ]
     assert together == pytest.approx([max(math.exp(value) - 1, 0) for value in raw], rel=1e-5)

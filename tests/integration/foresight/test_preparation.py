@@ -383,12 +383,12 @@ def test_old_models_are_deleted_but_never_the_champions(bench: Bench):
 
 
 def models(bench: Bench) -> list[int]:
-    with bench.databases.session(REPLICA) as replica, replica.as_client(bench.client_id) as tx:
-        found = tx.connection.execute(
-            "select m.id from pgml.models as m join pgml.projects as p on p.id = m.project_id where p.name = %s"
-            " order by m.id",
-            [bench.project],
-        ).fetchall()
+    found = bench.installed.rows(
+        bench.installed.replica,
+        "select m.id from pgml.models as m join pgml.projects as p on p.id = m.project_id where p.name = %(project)s"
+        " order by m.id",
+        {"project": bench.project},
+    )
     return [model_id for (model_id,) in found]
 
 

@@ -94,7 +94,17 @@ def test_a_client_goes_and_what_was_learned_is_erased(acme: Installation):
             ('issue_complexity_estimator_client_{CLIENT}7_v1', 'regression')
         """,
     )
+    run(
+        acme.replica,
+        f"""
+        insert into pgml.snapshots (relation_name, y_column_name, test_size, test_sampling, status)
+        select format('ml_client_%s.complexity_ordered', id), '{{label}}', 2, 'last', 'successful'
+        from unnest(array[{CLIENT}, {CLIENT}7]) as id
+        """,
+    )
     run(acme.replica, erase)
+    snapshots = acme.rows(acme.replica, "select relation_name from pgml.snapshots")
+    assert snapshots == [(f"ml_client_{CLIENT}7.complexity_ordered",)]
     assert acme.rows(acme.replica, f"select to_regnamespace('ml_client_{CLIENT}')") == [(None,)]
     left = [("issue_complexity_estimator_client_77_v1",)]
     assert acme.rows(acme.replica, "select name from pgml.projects") == left

@@ -10,7 +10,8 @@ from fastapi import FastAPI
 
 from foresight_api.app import create_app
 from foresight_api.service import Service
-from include.foresight.database import PRIMARY, REPLICA
+from include.foresight import pgml
+from include.foresight.database import PRIMARY, REPLICA, Transaction
 from tests.support import demo_night, nights
 from tests.support.callers import CLIENT, OTHER, ROOT
 from tests.support.installation import Installation
@@ -25,6 +26,13 @@ def world(new_pair: Callable[..., contextlib.AbstractContextManager[Installation
                 assert not demo_night.live(databases, demo_night.SLUGS[client], "the night").errors
         made.catch_up()
         yield made
+
+
+@pytest.fixture(scope="package")
+def explains(world: Installation) -> bool:
+    """Whether the engine can say why it answers as it does: ours can, PostgresML cannot."""
+    with world.on_replica() as replica:
+        return pgml.is_ours(pgml.version(Transaction(replica)))
 
 
 @pytest.fixture(scope="package")

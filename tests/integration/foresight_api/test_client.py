@@ -100,7 +100,7 @@ def asking(request: pytest.FixtureRequest, world: Installation, server: Server) 
     made.end()
 
 
-def test_the_three_questions(world: Installation, asking: Asking):
+def test_the_three_questions(world: Installation, asking: Asking, explains: bool):
     assert asking.is_available() is True
     stories, epics = keys(world, CLIENT), keys(world, CLIENT, "Epic")
     points = asking.estimate_complexity([*stories, "NOT-1"])
@@ -113,7 +113,8 @@ def test_the_three_questions(world: Installation, asking: Asking):
     repository, pulls = numbers(world, CLIENT)
     risk = asking.predict_rework_risk([*pulls[:3], 999_999], repository=repository, explain=True)
     assert sorted(risk) == sorted(pulls[:3]) and risk.unknown == (999_999,) and risk.reason is None
-    assert all(0 <= one["rework_probability"] <= 1 and one["reasons"] for one in risk.values())
+    assert all(0 <= one["rework_probability"] <= 1 for one in risk.values())
+    assert [bool(one["reasons"]) for one in risk.values()] == [explains] * 3
 
 
 def test_a_long_list(world: Installation, asking: Asking):

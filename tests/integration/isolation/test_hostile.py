@@ -14,19 +14,23 @@ from fastapi.testclient import TestClient
 from foresight_api.app import create_app
 from foresight_api.service import Service
 from include.foresight.database import PRIMARY, REPLICA
-from tests.support import hostile, hostile_world
+from tests.support import hostile, hostile_mutants, hostile_world
 from tests.support.hostile import Findings
 from tests.support.hostile_mutants import database_mutants, layer_mutants
 from tests.support.hostile_world import World
 from tests.support.installation import Installation
 
 SEED = 5
-pytestmark = pytest.mark.own_engine
 
 
-@pytest.fixture(scope="module")
-def world(new_pair: Callable[..., contextlib.AbstractContextManager[Installation]]) -> Iterator[World]:
-    with new_pair() as installed:
+@pytest.fixture(scope="module", params=[pytest.param("ours", marks=pytest.mark.own_engine), "postgresml"])
+def world(
+    request: pytest.FixtureRequest,
+    new_pair: Callable[..., contextlib.AbstractContextManager[Installation]],
+    new_postgresml: Callable[[], contextlib.AbstractContextManager[Installation]],
+) -> Iterator[World]:
+    """On our own engine policies keep models apart, on PostgresML the gateway does."""
+    with (new_pair if request.param == "ours" else new_postgresml)() as installed:
         installed.install()
         made = hostile_world.make(installed, SEED)
         yield made
@@ -99,8 +103,10 @@ def test_the_attacks_that_are_answered_are_answered_with_a_models_words(world: W
 def test_a_sample_of_mutants_is_found(world: World, api: tuple):
     """Each is found by the attacks on what it opens; the benchmark takes them all."""
     mutants = database_mutants(world)
-    chosen = random.Random(SEED).sample(mutants, 12)
+    of_gateway = list(hostile_mutants.of_gateway(world))
+    chosen = [*random.Random(SEED).sample(mutants, 12), *of_gateway]
     assert [one.name for one in chosen if not one.found(world)] == []
+    assert len(of_gateway) == (0 if world.shares else 8)
     found = Findings()
     hostile.sql_attacks(world, found, world.tenants[0], REPLICA, only={"ml.clients", "public.issues", "pgml.models"})
     assert found.leaks == []

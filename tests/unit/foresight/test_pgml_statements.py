@@ -15,6 +15,8 @@ STATEMENTS = sorted(FOLDER.glob("*.sql"))
 # Models are called by id (bigint), with float4 features; a name would be looked up in every session's own cache.
 CASTS = {"model_id": "bigint", "features": "real[]"}
 PREDICTING = {"answer", "answer_scored", "predictions", "explain"}
+# What is called beside the gateway: ours alone, or PostgresML's alone.
+DIRECT = {"explain", "used", "package"}
 
 
 def code(path: Path) -> str:
@@ -22,9 +24,9 @@ def code(path: Path) -> str:
 
 
 def calls(text: str) -> list[list[str]]:
-    """Arguments of every call of a pgml function, and of the function that stands in the hole `answers`."""
+    """Arguments of every call of a function of pgml or its gateway, but for looking a model up."""
     found = []
-    for call in re.finditer(r"(?:\bpgml\.\w+|\{answers\})\(", text):
+    for call in re.finditer(r"\b(?:ml_)?pgml\.(?!model\()\w+\(", text):
         depth, argument, arguments = 1, "", []
         for sign in text[call.end() :]:
             depth += (sign in "([") - (sign in ")]")
@@ -68,8 +70,8 @@ def test_every_argument_of_a_call_is_cast(path: Path):
 def test_answers_are_asked_for_by_id_with_float4(name: str):
     """PostgresML has `predict(text, real[])` and `predict(bigint, real[])`: float8 would choose neither."""
     text = code(FOLDER / f"{name}.sql")
-    [(model, features)] = calls(text)
-    assert model == "%(model_id)s::bigint"
+    [(model, features, *probabilities)] = calls(text)
+    assert model == "%(model_id)s::bigint" and probabilities in ([], ["%(probabilities)s::boolean"])
     # Given, or a part of what is given, or gathered from rows that the same statement has cast.
     assert (
         re.fullmatch(r"%\(features\)s::real\[\]|\(%\(features\)s::real\[\]\)\[.+:.+\]", features)
@@ -82,19 +84,19 @@ def test_rows_reach_the_model_as_one_array():
     for name in ("answer_scored", "predictions"):
         text = code(FOLDER / f"{name}.sql")
         assert len(calls(text)) == 1 and "array_agg(array[{features}]::real[] order by position)" in text
-        called = re.search(r"(\w+) as materialized \(\s*select \{answers\}", text)
+        called = re.search(r"(\w+) as materialized \(\s*select ml_pgml\.answers", text)
         assert called, f"{name}: without `materialized` the planner may put the call into every row"
 
 
-def test_nothing_else_calls_a_function_of_pgml():
-    calling = {path.stem for path in STATEMENTS if calls(code(path))}
-    assert calling == PREDICTING | {"train", "deploy", "version", "used", "has_meters"}
+def test_pgml_is_reached_through_the_gateway():
+    """PostgresML lets no client in: what is said to pgml itself is for one engine, and asked only where that is."""
+    assert {path.stem for path in STATEMENTS if re.search(r"\bpgml\.", code(path))} == DIRECT
 
 
 def test_a_call_without_a_cast_is_seen():
     assert uncast("select pgml.predict(%(model_id)s, array[1, 2]::real[])") == ["%(model_id)s"]
     assert uncast("select pgml.train(project_name => %(project)s)") == ["project_name => %(project)s"]
-    assert uncast("select {answers}(%(model_id)s::bigint, %(features)s)") == ["%(features)s"]
+    assert uncast("select ml_pgml.answers(%(model_id)s::bigint, %(features)s)") == ["%(features)s"]
     assert untyped("select pgml.deploy(%(model_id)s::integer)") == ["%(model_id)s::integer"]
-    assert untyped("select {answers}(%(model_id)s::bigint, %(features)s::float8[])") == ["%(features)s::float8[]"]
+    assert untyped("select ml_pgml.answers(%(features)s::float8[])") == ["%(features)s::float8[]"]
     assert calls("select pgml.f(a, g(b, c), array[d, e])") == [["a", "g(b, c)", "array[d, e]"]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from include.foresight import inspection, names, replication, roles
+from include.foresight import deployment, inspection, names, replication, roles
 from include.foresight.inspection import Look
 from include.foresight.replication import PUBLISHED
 
@@ -39,10 +39,18 @@ ENGINE = {
     "language": None,
     "extension": None,
     "available": None,
+    "available_is_ours": False,
+    "available_is_trusted": False,
     "has_plpython": True,
+    "is_preloaded": False,
     "is_ours": False,
     "is_granted": False,
 }
+
+EXTENSION, GRANTS = "install pgml", "let the gateway, and nobody else, use PostgresML"
+# What the control file of PostgresML says, and that of ours.
+POSTGRESML = {"available": "2.10.0", "available_is_trusted": True}
+OURS = {"available": "0.1.0-4acc3a97", "available_is_ours": True}
 
 
 def look(side: str = "primary", **server: Any) -> Look:
@@ -164,7 +172,7 @@ def test_what_cannot_be_set_up_is_named(change: dict[str, Any], complaint: str):
 def test_a_replica_that_can_have_no_pgml_is_refused():
     bare = replace(look("replica", identity="b"), engine=ENGINE | {"has_plpython": False})
     assert ["nothing to make it of" in said for said in inspection.problems(look(), bare)] == [True]
-    assert inspection.problems(look(), replace(bare, engine=bare.engine | {"available": "2.10.0"})) == []
+    assert inspection.problems(look(), replace(bare, engine=bare.engine | POSTGRESML)) == []
 
 
 @pytest.mark.parametrize(
@@ -199,3 +207,57 @@ def test_engines_are_told_apart():
     for (language, extension), name in names_of.items():
         one = replace(look("replica"), engine=ENGINE | {"language": language, "extension": extension})
         assert one.engine_name == name
+
+
+def replica(engine: dict[str, Any], **server: Any) -> Look:
+    return replace(look("replica", identity="b", **server), engine=ENGINE | engine)
+
+
+@pytest.mark.parametrize(
+    ("engine", "superuser", "chosen"),
+    [
+        (POSTGRESML | {"is_preloaded": True}, True, "postgresml"),
+        (POSTGRESML | {"is_preloaded": True, "has_plpython": False}, False, "postgresml"),
+        # A server that does not say yet what it preloads: its extension asks for that itself.
+        (POSTGRESML, True, "postgresml"),
+        ({}, True, "ours"),
+        (OURS, True, "ours"),
+        (OURS, False, "ours as extension"),
+        ({"is_preloaded": True}, True, None),
+        (OURS | {"is_preloaded": True}, True, None),
+        ({"has_plpython": False}, True, None),
+    ],
+)
+def test_pgml_is_made_of_what_the_server_has(engine: dict[str, Any], superuser: bool, chosen: str | None):
+    one = replica(engine, is_superuser=superuser)
+    assert one.engine_to_install == chosen
+    assert bool(inspection.problems(look(), one)) == (chosen is None)
+
+
+def test_pl_python_never_runs_beside_postgresmls_python():
+    """It ended the server's process, and the server with it: signal 11."""
+    preloaded = {"is_preloaded": True, "language": "plpython3u"}
+    for engine in (preloaded, preloaded | {"extension": "0.1.0"}, {"is_preloaded": True}):
+        [said] = inspection.problems(look(), replica(engine, is_superuser=True))
+        assert "take pgml out of shared_preload_libraries" in said
+    both = {"is_preloaded": True, "language": "c", "extension": "2.10.0"}
+    assert inspection.problems(look(), replica(both, is_superuser=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "server", "steps"),
+    [
+        (POSTGRESML | {"is_preloaded": True}, {"is_superuser": True}, [(EXTENSION, True), (GRANTS, True)]),
+        # Trusted: the extension is the database owner's to make, its tables are the superuser's all the same.
+        (POSTGRESML, {"may_create": True}, [(EXTENSION, True), (GRANTS, False)]),
+        (POSTGRESML, {"may_create": False}, [(EXTENSION, False), (GRANTS, False)]),
+        ({"language": "c"}, {}, [(GRANTS, False)]),
+        ({"language": "c", "is_ours": True}, {}, [(GRANTS, True)]),
+        ({"language": "c", "is_granted": True}, {}, []),
+        (OURS, {}, [(EXTENSION, False)]),
+    ],
+)
+def test_what_is_asked_of_a_server_with_an_extension(engine: dict, server: dict, steps: list):
+    found = list(deployment._pgml_steps(replica(engine, **server), None))
+    assert [(step.what, step.allowed) for step in found] == steps
+    assert "plpython" not in "".join(step.query.as_string(None) for step in found)
