@@ -300,20 +300,23 @@ def install_gateway(replica: Work, progress: Say) -> None:
     names_of_scripts = ("common", "postgresml" if engine == "postgresml" else "ours", "grants")
     scripts = [ROOT / "gateway" / f"{name}.sql" for name in names_of_scripts]
     digest = migrations.digest_of(scripts)
-    with as_owner(replica.connection):
-        if replica.connection.execute(statement("deployment/applied"), {"part": "gateway"}).fetchone() == (digest,):
-            return
-        replica.connection.execute(
-            statement("deployment/create_schema", schema=names.GATEWAY_SCHEMA, owner=names.GATEWAY)
-        )
-        replica.connection.execute(sql.SQL("set local role {}").format(sql.Identifier(names.GATEWAY)))
+    server = replica.connection
+
+    def install() -> bool:
+        if server.execute(statement("deployment/applied"), {"part": "gateway"}).fetchone() == (digest,):
+            return False
+        server.execute(statement("deployment/create_schema", schema=names.GATEWAY_SCHEMA, owner=names.GATEWAY))
+        server.execute(sql.SQL("set local role {}").format(sql.Identifier(names.GATEWAY)))
         # Our own pgml lets only its users in, as whom these functions run there.
-        replica.connection.execute("set local check_function_bodies to off")
+        server.execute("set local check_function_bodies to off")
         for script in scripts:
-            replica.connection.execute(script.read_bytes())
-        replica.connection.execute(sql.SQL("set local role {}").format(sql.Identifier(names.OWNER)))
-        replica.connection.execute(statement("deployment/note_applied"), {"part": "gateway", "digest": digest})
-    progress("replica: gateway")
+            server.execute(script.read_bytes())
+        server.execute(sql.SQL("set local role {}").format(sql.Identifier(names.OWNER)))
+        server.execute(statement("deployment/note_applied"), {"part": "gateway", "digest": digest})
+        return True
+
+    if as_owner(server, install):
+        progress("replica: gateway")
 
 
 def _pgml_steps(replica: Look, connection: psycopg.Connection) -> Iterator[Step]:
