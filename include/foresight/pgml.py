@@ -273,5 +273,12 @@ def is_ours(version: str) -> bool:
     return "+pgml_engine" in version
 
 
+def accepted(hyperparams: Mapping[str, Any], ours: bool) -> dict[str, Any]:
+    """What of these the engine takes. PostgresML's trees begin at a base_score of 0.5 and refuse its name, and know
+    objectives of squared errors only."""
+    unknown = set() if ours else {"base_score", "objective"}
+    return {name: value for name, value in hyperparams.items() if name not in unknown}
+
+
 def _listed(features: Sequence[str]) -> sql.Composable:
     return sql.SQL(", ").join(map(sql.Identifier, features))

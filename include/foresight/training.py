@@ -65,18 +65,18 @@ def ladder(spec: ModelSpec) -> list[tuple[str, str, Mapping[str, Any]]]:
     return [(BOOSTED, spec.algorithm, spec.hyperparams), (LINEAR, "linear", {})]
 
 
-def candidates(spec: ModelSpec, absolute: bool) -> list[Candidate]:
+def candidates(spec: ModelSpec, ours: bool) -> list[Candidate]:
     """The ways of learning that are compared. Of what the simple rung leaves every rung can learn; the specified
-    algorithm also learns the label itself. `absolute`: whether the engine's trees can learn from absolute errors."""
+    algorithm also learns the label itself. `ours`: whether the engine is our own."""
     found = []
     for rung, algorithm, hyperparams in ladder(spec):
         if spec.residual:
-            more = dict(spec.residual) if algorithm == spec.algorithm else {}
-            if not absolute:
-                more.pop("objective", None)
-            found.append(Candidate(rung, algorithm, {**hyperparams, **more}, relative=True))
+            more = spec.residual if algorithm == spec.algorithm else {}
+            # Where the label begins is of the label itself.
+            relative = {name: value for name, value in hyperparams.items() if name != "base_score"} | dict(more)
+            found.append(Candidate(rung, algorithm, pgml.accepted(relative, ours), relative=True))
         if not spec.residual or rung == BOOSTED:
-            found.append(Candidate(rung, algorithm, hyperparams))
+            found.append(Candidate(rung, algorithm, pgml.accepted(hyperparams, ours)))
     return found
 
 

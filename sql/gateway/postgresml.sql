@@ -51,7 +51,6 @@ declare
     ordered_view text := format('ordered_%s', ml_pgml.client());
     listed text := (select string_agg(format('%I', f), ', ' order by n) from unnest(features) with ordinality as u (f, n));
     slices text := (select string_agg(format('$2[%s:%s]', n, n), ', ') from generate_subscripts(features, 1) as n);
-    base float8;
     made bigint;
 begin
     if
@@ -96,12 +95,6 @@ begin
         raise exception 'of % rows % cannot be left to test on', cardinality(labels), test_size
             using errcode = 'invalid_parameter_value';
     end if;
-    -- PostgresML's xgboost begins every prediction at 0.5 and takes no base_score. It learns the distance to the mean of the
-    -- training rows' labels instead, which `answers` adds again: the same as a base_score of that mean.
-    if algorithm = 'xgboost' and task = 'regression' and not hyperparams ? 'objective' then
-        base := (select avg(l) from unnest(labels[:cardinality(labels) - test_size::integer]) as l);
-        labels := array(select l - base + 0.5 from unnest(labels) with ordinality as u (l, n) order by n);
-    end if;
     execute format(
         'create table ml_pgml.%I (%I %s, %s float8, "#" bigint)',
         rows_table, label, case task when 'classification' then 'integer' else 'float8' end, replace(listed, ', ', ' float8, ')
@@ -128,11 +121,6 @@ begin
     update pgml.snapshots
     set relation_name = relation
     where id = (select m.snapshot_id from pgml.models as m where m.id = made);
-    if base is not null then
-        update pgml.models as m
-        set hyperparams = m.hyperparams || jsonb_build_object('base_score', base)
-        where m.id = made;
-    end if;
     execute format('drop view ml_pgml.%I', ordered_view);
     execute format('drop table ml_pgml.%I', rows_table);
     return made;
@@ -145,13 +133,9 @@ language plpgsql volatile strict parallel unsafe
 as $$
 declare
     width integer;
-    base float8;
-    given real [];
 begin
     perform ml_pgml.check_model(asked);
-    select m.num_features, m.hyperparams ->> 'base_score' into width, base
-    from pgml.models as m
-    where m.id = asked;
+    width := (select m.num_features from pgml.models as m where m.id = asked);
     -- A row too short is answered with an error, or with another row's value.
     if cardinality(features) % width <> 0 then
         raise exception 'model % takes % features a row, not % values', asked, width, cardinality(features)
@@ -160,11 +144,7 @@ begin
     if probabilities then
         return pgml.predict_proba(asked, features);
     end if;
-    given := pgml.predict_batch(asked, features);
-    if base is null then
-        return given;
-    end if;
-    return array(select (g + base - 0.5)::real from unnest(given) with ordinality as u (g, n) order by n);
+    return pgml.predict_batch(asked, features);
 end
 $$;
 

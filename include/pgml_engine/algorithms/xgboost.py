@@ -30,6 +30,7 @@ KNOWN = (
     Hyperparameter("alpha", float, ("reg_alpha",), at_least=0),
     Hyperparameter("tree_method", str, words=("auto", "exact", "approx", "hist")),
     Hyperparameter("scale_pos_weight", float, at_least=0),
+    Hyperparameter("base_score", float),
     Hyperparameter("grow_policy", str, words=("depthwise", "lossguide", "loss_guide")),
     Hyperparameter("max_leaves", int, at_least=0),
     Hyperparameter("max_bin", int, at_least=2),

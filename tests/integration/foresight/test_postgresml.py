@@ -116,25 +116,6 @@ def test_probabilities_are_of_the_second_class(built: Bench):
         assert low < 0.3 < 0.7 < high, algorithm
 
 
-def test_boosted_trees_begin_at_the_mean(built: Bench):
-    """PostgresML's begin at 0.5 whatever the label is: a few small steps would not lead to a label of 1,000."""
-    with built.databases.session(REPLICA) as replica, replica.as_client(built.client_id) as tx:
-        tx.connection.execute(
-            f"create view {built.schema}.far as select 1000 + signal as label, signal, noise"
-            f" from {built.schema}.{nights.TABLE} order by moment"
-        )
-    few = {"n_estimators": 3, "learning_rate": 0.1}
-    made = fit(built, relation=f"{built.schema}.far", algorithm="xgboost", hyperparams=few)
-    with built.databases.session(REPLICA) as replica, replica.as_client(built.client_id) as tx:
-        said = [pgml.answer(tx, pgml.Scale("regression", "identity"), made.model_id, [n, 7]) for n in (1, 8)]
-    assert 1002 < said[0] < 1004.5 < said[1] < 1007
-    assert made.metrics["mean_absolute_error"] < 2
-    [(stated,)] = built.installed.rows(
-        built.installed.replica, "select hyperparams from pgml.models where id = %(id)s", {"id": made.model_id}
-    )
-    assert stated == few | {"base_score": pytest.approx(1004.5)}
-
-
 def test_clients_have_no_right_on_pgml(built: Bench):
     """Each of PostgresML's objects is everybody's who has any right on it."""
     held = built.installed.rows(

@@ -16,16 +16,17 @@ COMPLEXITY, REWORK = model_specs.read("complexity"), model_specs.read("rework")
 
 
 def test_a_regression_may_learn_what_the_simple_rung_leaves():
-    found = training.candidates(COMPLEXITY, absolute=True)
+    found = training.candidates(COMPLEXITY, ours=True)
     assert [(one.rung, one.relative) for one in found] == [(BOOSTED, True), (BOOSTED, False), (LINEAR, True)]
     assert found[1].hyperparams == COMPLEXITY.hyperparams
-    assert found[0].hyperparams == {**COMPLEXITY.hyperparams, **COMPLEXITY.residual}
+    assert found[0].hyperparams | {"base_score": 0.5} == {**COMPLEXITY.hyperparams, **COMPLEXITY.residual}
+    assert "base_score" not in found[0].hyperparams, "where a label begins is no ratio's beginning"
     assert [one.name for one in found] == [pgml.RELATIVE, pgml.LABEL, pgml.RELATIVE]
     assert [one.target(COMPLEXITY) for one in found] == ["log_ratio", "log1p", "log_ratio"]
 
 
 def test_a_class_is_learned_as_it_is():
-    found = training.candidates(REWORK, absolute=True)
+    found = training.candidates(REWORK, ours=True)
     assert [(one.rung, one.relative, one.name) for one in found] == [
         (BOOSTED, False, pgml.LABEL),
         (LINEAR, False, pgml.LABEL),
@@ -42,10 +43,12 @@ def test_folds_weigh_as_many_rows_as_they_have():
     assert Tried(one.candidate, one.folds[:1]).spread is None
 
 
-def test_an_engine_without_absolute_errors_is_not_asked_for_them():
-    assert "objective" in training.candidates(COMPLEXITY, absolute=True)[0].hyperparams
-    for one in training.candidates(COMPLEXITY, absolute=False):
-        assert "objective" not in one.hyperparams
+def test_postgresml_is_not_asked_for_what_it_refuses():
+    """It begins at 0.5 by itself; absolute errors it cannot learn from."""
+    absolute, label, _ = training.candidates(COMPLEXITY, ours=True)
+    assert (absolute.hyperparams["objective"], label.hyperparams["base_score"]) == ("reg:absoluteerror", 0.5)
+    for one in training.candidates(COMPLEXITY, ours=False):
+        assert not {"objective", "base_score"} & set(one.hyperparams)
 
 
 def test_less_of_what_a_model_says_is_nearer_to_the_simple_answer():

@@ -31,6 +31,8 @@ def test_defaults_are_postgresmls():
     assert xgboost().rounds == 10
     assert xgboost().parameters == {"objective": "reg:squarederror", "seed": 0, "nthread": 1}
     assert xgboost("classification").parameters["objective"] == "multi:softprob"
+    # Where XGBoost itself takes the mean, PostgresML begins at 0.5, which can be asked for.
+    assert xgboost(base_score=0.5).parameters["base_score"] == 0.5
     assert lightgbm().rounds == 100
 
 
