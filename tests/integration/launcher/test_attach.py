@@ -203,7 +203,7 @@ def test_what_another_database_of_the_servers_uses_stays(estate: Estate, outlet:
     assert "primary: keeps 9 of Foresight's roles for database outlet" in told
     assert not [line for line in told if "would remove role" in line]
     assert attach.detach(shop, everything=True, yes=True, say=said.append).left == []
-    assert "replica: keeps 6 of Foresight's roles for database outlet" in said
+    assert "replica: keeps 7 of Foresight's roles for database outlet" in said
     assert dump(shop.primary) == estate.before[0][0]
     for place in (shop.primary, shop.replica):
         assert rows(place, GRANTED_HERE) == [], "a grant that is left would keep the roles for ever"
